@@ -1,0 +1,242 @@
+package eventstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"onepg/internal/eventsourcing"
+	"onepg/internal/fault"
+	"onepg/internal/postgres"
+)
+
+// request is one caller's events on their way through the queue.
+type request struct {
+	ctx    context.Context //nolint:containedctx // only to see whether the caller still waits
+	events []eventsourcing.Event
+	done   chan outcome // capacity 1: the flusher never waits for a caller
+}
+
+type outcome struct {
+	receipts []eventsourcing.Receipt
+	err      error
+}
+
+// flush is a flusher's life: gather, send, answer, until the log is closed and
+// the queue is empty.
+func (l *Log) flush() {
+	var next *request // did not fit in the batch before
+	for {
+		if next == nil {
+			var ok bool
+			if next, ok = l.first(); !ok {
+				return
+			}
+		}
+		var batch []*request
+		batch, next = l.gather(next)
+		l.append(batch)
+	}
+}
+
+// first waits for a request. It reports false when the log is closed and
+// nobody waits.
+func (l *Log) first() (*request, bool) {
+	select {
+	case r := <-l.queue:
+		return r, true
+	case <-l.closing:
+	}
+	select {
+	case r := <-l.queue:
+		return r, true
+	default:
+		return nil, false
+	}
+}
+
+// gather takes what waits behind first, without waiting for more, up to
+// maxBatch events. It gives back the request that did not fit.
+func (l *Log) gather(first *request) (batch []*request, left *request) {
+	batch = append(batch, first)
+	size := len(first.events)
+	for {
+		select {
+		case r := <-l.queue:
+			if r.ctx.Err() != nil {
+				continue // nobody waits for it any more
+			}
+			if size += len(r.events); size > maxBatch {
+				return batch, r
+			}
+			batch = append(batch, r)
+		default:
+			return batch, nil
+		}
+	}
+}
+
+// append sends the batch and answers each of its requests.
+func (l *Log) append(batch []*request) {
+	answers, err := l.send(batch)
+	switch {
+	case err == nil:
+		for i, r := range batch {
+			r.done <- answers[i]
+		}
+	case postgres.IsDataException(err) && len(batch) > 1:
+		// One payload is at fault. Halving finds it and saves its neighbours.
+		half := len(batch) / 2
+		l.append(batch[:half])
+		l.append(batch[half:])
+	default:
+		err = translate(err)
+		for _, r := range batch {
+			r.done <- outcome{err: err}
+		}
+	}
+}
+
+// send calls append_events. A broken connection leaves the outcome unknown;
+// then it asks once more with the same ids, which is safe because known ids are
+// decided first.
+func (l *Log) send(batch []*request) ([]outcome, error) {
+	answers, err := l.call(batch)
+	if err != nil && postgres.OutcomeUnknown(err) {
+		l.metrics.repeated.Inc()
+		answers, err = l.call(batch)
+	}
+	return answers, err
+}
+
+const appendSQL = `SELECT ordinal, outcome, coalesce(version, 0), coalesce("position", 0), recorded_at
+  FROM append_events(?, ?, ?, ?::json[], ?, ?::jsonb[], ?, ?, ?)`
+
+func (l *Log) call(batch []*request) ([]outcome, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), batchTimeout)
+	defer cancel()
+	c := flatten(batch)
+	start := time.Now() //nolint:forbidigo // a duration for the metrics
+	rows, err := l.writer.QueryContext(ctx, appendSQL,
+		pgdialect.Array(c.ids), pgdialect.Array(c.aggregates), pgdialect.Array(c.names),
+		pgdialect.Array(c.payloads), pgdialect.Array(c.expected), pgdialect.Array(c.metadata),
+		pgdialect.Array(c.actors), pgdialect.Array(c.schemas), pgdialect.Array(c.requests))
+	if err != nil {
+		return nil, fmt.Errorf("call append_events with %d events: %w", len(c.ids), err)
+	}
+	defer func() { _ = rows.Close() }()
+	answers := make([]outcome, len(batch))
+	for rows.Next() {
+		var a answer
+		if err := rows.Scan(&a.ordinal, &a.outcome, &a.version, &a.position, &a.recordedAt); err != nil {
+			return nil, fmt.Errorf("read the answer of append_events: %w", err)
+		}
+		i := c.requests[a.ordinal-1]
+		answers[i].add(c.events[a.ordinal-1], len(batch[i].events), a)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the answers of append_events: %w", err)
+	}
+	l.metrics.batchSeconds.Observe(time.Since(start).Seconds())
+	l.metrics.batchEvents.Observe(float64(len(c.ids)))
+	return answers, nil
+}
+
+// answer is one row of append_events.
+type answer struct {
+	ordinal    int
+	outcome    string
+	version    int
+	position   int64
+	recordedAt *time.Time
+}
+
+func (o *outcome) add(e *eventsourcing.Event, size int, a answer) {
+	switch a.outcome {
+	case "appended", "duplicate":
+		if o.receipts == nil {
+			o.receipts = make([]eventsourcing.Receipt, 0, size)
+		}
+		o.receipts = append(o.receipts, eventsourcing.Receipt{
+			ID: e.ID, AggregateID: e.AggregateID, Version: a.version, Position: a.position,
+			RecordedAt: a.recordedAt.UTC(), Duplicate: a.outcome == "duplicate",
+		})
+	default:
+		o.err = refusal(e, a)
+	}
+}
+
+// columns are a batch as the parallel arrays that append_events takes.
+type columns struct {
+	events     []*eventsourcing.Event
+	ids        []uuid.UUID
+	aggregates []uuid.UUID
+	names      []string
+	payloads   []string
+	expected   []*int
+	metadata   []*string
+	actors     []string
+	schemas    []*int
+	requests   []int
+}
+
+func flatten(batch []*request) columns {
+	var c columns
+	for i, r := range batch {
+		for j := range r.events {
+			e := &r.events[j]
+			c.events = append(c.events, e)
+			c.ids = append(c.ids, e.ID)
+			c.aggregates = append(c.aggregates, e.AggregateID)
+			c.names = append(c.names, e.Name)
+			c.payloads = append(c.payloads, string(e.Payload))
+			c.expected = append(c.expected, e.ExpectedVersion)
+			c.metadata = append(c.metadata, optional(string(e.Metadata)))
+			c.actors = append(c.actors, e.Actor)
+			c.schemas = append(c.schemas, optional(e.SchemaVersion))
+			c.requests = append(c.requests, i)
+		}
+	}
+	return c
+}
+
+// optional is nil, SQL's NULL, for a zero value.
+func optional[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+// refusal is what the careful path of append_events decided about one event.
+func refusal(e *eventsourcing.Event, a answer) error {
+	f := &fault.Error{Kind: fault.Conflict, Code: a.outcome, CurrentVersion: &a.version}
+	switch a.outcome {
+	case "event-id-reused":
+		f.Kind, f.CurrentVersion = fault.Invalid, nil
+		f.Message = fmt.Sprintf("Event %s is already recorded with another aggregate, name or payload. Use a new id for a new event.", e.ID)
+	case "version-conflict":
+		f.Message = fmt.Sprintf("Aggregate %s is at version %d, not at the expected %d. Read it again and decide anew.",
+			e.AggregateID, a.version, *e.ExpectedVersion)
+	case "aggregate-exists":
+		f.Message = fmt.Sprintf("Aggregate %s already exists, so %s cannot create it. Use a new aggregate_id.", e.AggregateID, e.Name)
+	case "aggregate-missing":
+		f.Message = fmt.Sprintf("Aggregate %s does not exist, so %s cannot change it. Create it first.", e.AggregateID, e.Name)
+	case "aggregate-deleted":
+		f.Message = fmt.Sprintf("Aggregate %s was deleted, so %s cannot be appended to it.", e.AggregateID, e.Name)
+	default:
+		return fmt.Errorf("append_events answered %q for event %s (%s)", a.outcome, e.ID, e.Name)
+	}
+	return f
+}
+
+func translate(err error) error {
+	if postgres.IsDataException(err) {
+		return fault.Wrap(err, fault.Invalid, "validation-failed", "PostgreSQL cannot store this payload.")
+	}
+	return postgres.Translate(err)
+}

@@ -1,0 +1,188 @@
+// Package eventstore is the log: the only place where events are written, and
+// where they are read from.
+//
+// # Appending
+//
+// [Log.Append] hands its request to a flusher. The flusher takes whatever came
+// while the last batch was in flight, sends it as one call of the SQL function
+// append_events, and gives every request its own outcome:
+//
+//	request ─┐
+//	request ─┼─> queue ─> flusher ─> SELECT … FROM append_events(…) ─> outcome per request
+//	request ─┘             (one round trip, one commit)
+//
+// Why: each commit costs a flush, and PostgreSQL makes commits that notify
+// serial. One insert per request gave 4,800 requests/s at 32 connections and
+// fell to 3,900 at 256; gathering gave 22,000 and rose to 30,000. There is no
+// timer: a lone request is a batch of one and waits for nobody.
+//
+// # Guarantees
+//
+// A request is recorded whole or not at all. A receipt means the transaction
+// is committed (durable as far as the server's synchronous_commit says).
+// Positions are 1..N without gaps in commit order: append_events takes them
+// while it holds the lock of event_log_head, which PostgreSQL releases when the
+// commit is visible. So whoever has read up to position N needs only to ask for
+// what is greater, here and on a standby. Known ids are decided before versions,
+// which makes a repeated request answer as the first one did.
+//
+// # Failures
+//
+// A refusal (a conflict, a reused id) is a [fault.Error] and touches only its
+// own request. When the connection breaks in a commit nobody knows the outcome:
+// the batch is sent once more with the same ids, which is safe because of them;
+// if that fails too, all its requests fail with "unavailable" and may be
+// repeated. A payload PostgreSQL will not take in spite of our checks is found
+// by halving the batch, and fails alone.
+package eventstore
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/uptrace/bun"
+
+	"onepg/internal/eventsourcing"
+	"onepg/internal/fault"
+)
+
+// Options are what a Log needs.
+type Options struct {
+	// Writer is the pool for append_events. It needs as many connections as
+	// there are flushers, and nothing else may use them.
+	Writer *bun.DB
+	// Reader is the pool for everything else.
+	Reader *bun.DB
+	// Metrics receives the batch sizes and durations.
+	Metrics prometheus.Registerer
+	Logger  *slog.Logger
+}
+
+// Log is the event log. It is safe for concurrent use. Close it to stop
+// taking requests.
+type Log struct {
+	writer  *bun.DB
+	reader  *bun.DB
+	logger  *slog.Logger
+	metrics metrics
+
+	queue   chan *request
+	closing chan struct{} // closed by Close: no new requests
+	closed  sync.WaitGroup
+	once    sync.Once
+}
+
+const (
+	// maxBatch bounds a batch in events. Beyond it a batch takes longer
+	// without getting cheaper per event.
+	maxBatch = 1000
+	// queueLength bounds the requests that wait. Beyond it callers wait to
+	// get in, within their own deadline.
+	queueLength = 4096
+	// flushers is how many batches may be in flight. Appends are serial under
+	// the head's lock, so a second one only overlaps the network.
+	flushers = 1
+	// batchTimeout ends a call the server does not answer. It is longer than
+	// the server's own statement_timeout, which should come first.
+	batchTimeout = 8 * time.Second
+)
+
+// Open starts the flushers.
+func Open(o Options) *Log {
+	l := &Log{
+		writer:  o.Writer,
+		reader:  o.Reader,
+		logger:  o.Logger,
+		metrics: newMetrics(o.Metrics),
+		queue:   make(chan *request, queueLength),
+		closing: make(chan struct{}),
+	}
+	for range flushers {
+		l.closed.Go(l.flush)
+	}
+	return l
+}
+
+// Close refuses new requests, answers those that are waiting, and returns when
+// the last batch is done.
+func (l *Log) Close() {
+	l.once.Do(func() { close(l.closing) })
+	l.closed.Wait()
+}
+
+// Append records the events, all or none, and gives their receipts in order.
+//
+// It fails with a [fault.Error]: Conflict with the code version-conflict,
+// aggregate-exists, aggregate-missing or aggregate-deleted; Invalid with
+// event-id-reused; Unavailable when the database is away or ctx ends first, in
+// which case the events may or may not be recorded and the same request may be
+// repeated.
+func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
+	r := &request{ctx: ctx, events: events, done: make(chan outcome, 1)}
+	select {
+	case <-l.closing:
+		return nil, errShuttingDown()
+	default:
+	}
+	select {
+	case l.queue <- r:
+	case <-l.closing:
+		return nil, errShuttingDown()
+	case <-ctx.Done():
+		return nil, errGaveUp(ctx)
+	}
+	select {
+	case o := <-r.done:
+		return o.receipts, o.err
+	case <-ctx.Done():
+		return nil, errGaveUp(ctx)
+	}
+}
+
+// Register tells the database which events this program appends, so that
+// append_events knows what each does to its aggregate. A newer program's
+// schema version is not taken back by an older one.
+func (l *Log) Register(ctx context.Context, types []eventsourcing.EventType) error {
+	rows := make([]eventTypeRow, len(types))
+	for i, t := range types {
+		rows[i] = eventTypeRow{Name: t.Name, SchemaVersion: t.SchemaVersion(), Lifecycle: string(t.Lifecycle)}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	_, err := l.reader.NewInsert().Model(&rows).
+		On("CONFLICT (name) DO UPDATE").
+		Set("schema_version = EXCLUDED.schema_version, lifecycle = EXCLUDED.lifecycle").
+		Where("event_types.schema_version <= EXCLUDED.schema_version").
+		Where("(event_types.schema_version, event_types.lifecycle) <> (EXCLUDED.schema_version, EXCLUDED.lifecycle)").
+		Exec(ctx)
+	if err != nil {
+		return fault.Wrap(err, fault.Unavailable, "unavailable", "the events could not be registered in event_types")
+	}
+	return nil
+}
+
+type eventTypeRow struct {
+	bun.BaseModel `bun:"table:event_types"`
+
+	Name          string `bun:"name,pk"`
+	SchemaVersion int    `bun:"schema_version"`
+	Lifecycle     string `bun:"lifecycle"`
+}
+
+func errShuttingDown() error {
+	return &fault.Error{
+		Kind: fault.Unavailable, Code: "unavailable", RetryAfter: time.Second,
+		Message: "The server is shutting down. Nothing is known to be lost: repeat the request with the same ids.",
+	}
+}
+
+func errGaveUp(ctx context.Context) error {
+	return &fault.Error{
+		Kind: fault.Unavailable, Code: "unavailable", RetryAfter: time.Second, Err: context.Cause(ctx),
+		Message: "The database did not answer in time. Nothing is known to be lost: repeat the request with the same ids.",
+	}
+}

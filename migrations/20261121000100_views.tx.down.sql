@@ -1,0 +1,1 @@
+DROP TABLE view_parked, view_locks, view_positions;
