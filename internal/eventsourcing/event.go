@@ -11,7 +11,6 @@ package eventsourcing
 
 import (
 	"encoding/json"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -39,28 +38,28 @@ type Event struct {
 
 // Recorded is an event as the log keeps it, for ever.
 type Recorded struct {
-	ID            uuid.UUID
-	AggregateID   uuid.UUID
-	Aggregate     string
-	Name          string
-	SchemaVersion int
-	Version       int
-	Position      int64
-	Payload       json.RawMessage
-	Metadata      json.RawMessage
-	Actor         string
-	RecordedAt    time.Time
+	ID            uuid.UUID       `json:"id"`
+	AggregateID   uuid.UUID       `json:"aggregate_id"`
+	Aggregate     string          `json:"aggregate"`
+	Name          string          `json:"name"`
+	SchemaVersion int             `json:"schema_version"`
+	Version       int             `json:"version"`
+	Position      int64           `json:"position"`
+	Payload       json.RawMessage `json:"payload"`
+	Metadata      json.RawMessage `json:"metadata"`
+	Actor         string          `json:"actor"`
+	RecordedAt    Time            `json:"recorded_at"`
 }
 
 // Receipt says where an event stands in the log. Duplicate is true when it
 // was there before it was asked for.
 type Receipt struct {
-	ID          uuid.UUID
-	AggregateID uuid.UUID
-	Version     int
-	Position    int64
-	RecordedAt  time.Time
-	Duplicate   bool
+	ID          uuid.UUID `json:"id"`
+	AggregateID uuid.UUID `json:"aggregate_id"`
+	Version     int       `json:"version"`
+	Position    int64     `json:"position"`
+	RecordedAt  Time      `json:"recorded_at"`
+	Duplicate   bool      `json:"duplicate"`
 }
 
 // Evolve is one step of a fold: the state after the event. It is pure: the

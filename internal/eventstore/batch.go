@@ -162,7 +162,7 @@ func (o *outcome) add(e *eventsourcing.Event, size int, a answer) {
 		}
 		o.receipts = append(o.receipts, eventsourcing.Receipt{
 			ID: e.ID, AggregateID: e.AggregateID, Version: a.version, Position: a.position,
-			RecordedAt: a.recordedAt.UTC(), Duplicate: a.outcome == "duplicate",
+			RecordedAt: eventsourcing.At(*a.recordedAt), Duplicate: a.outcome == "duplicate",
 		})
 	default:
 		o.err = refusal(e, a)

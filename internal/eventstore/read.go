@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -27,24 +26,24 @@ type Query struct {
 type row struct {
 	bun.BaseModel `bun:"table:events,alias:e"`
 
-	ID            uuid.UUID       `bun:"id"`
-	AggregateID   uuid.UUID       `bun:"aggregate_id"`
-	Aggregate     string          `bun:"aggregate"`
-	Name          string          `bun:"name"`
-	SchemaVersion int             `bun:"schema_version"`
-	Version       int             `bun:"version"`
-	Position      int64           `bun:"position"`
-	Payload       json.RawMessage `bun:"payload"`
-	Metadata      json.RawMessage `bun:"metadata"`
-	Actor         string          `bun:"actor"`
-	RecordedAt    time.Time       `bun:"recorded_at"`
+	ID            uuid.UUID          `bun:"id"`
+	AggregateID   uuid.UUID          `bun:"aggregate_id"`
+	Aggregate     string             `bun:"aggregate"`
+	Name          string             `bun:"name"`
+	SchemaVersion int                `bun:"schema_version"`
+	Version       int                `bun:"version"`
+	Position      int64              `bun:"position"`
+	Payload       json.RawMessage    `bun:"payload"`
+	Metadata      json.RawMessage    `bun:"metadata"`
+	Actor         string             `bun:"actor"`
+	RecordedAt    eventsourcing.Time `bun:"recorded_at"`
 }
 
 func (r row) recorded() eventsourcing.Recorded {
 	return eventsourcing.Recorded{
 		ID: r.ID, AggregateID: r.AggregateID, Aggregate: r.Aggregate, Name: r.Name,
 		SchemaVersion: r.SchemaVersion, Version: r.Version, Position: r.Position,
-		Payload: r.Payload, Metadata: r.Metadata, Actor: r.Actor, RecordedAt: r.RecordedAt.UTC(),
+		Payload: r.Payload, Metadata: r.Metadata, Actor: r.Actor, RecordedAt: r.RecordedAt,
 	}
 }
 

@@ -1,0 +1,49 @@
+// Package domains is the contract between the program and its domains.
+//
+// A domain is one folder below this one. It declares its events, its views and
+// its routes as data; the program registers, serves and runs them. Appending
+// (POST /v1/<name>/events) comes with the events and is not written again. A
+// domain sees the vocabulary (eventsourcing), the view engine (aggregator), the
+// HTTP edge (httpapi) and this package, never another domain and never the
+// store: what it needs arrives in [Deps].
+//
+// Package users is the model to copy.
+package domains
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"onepg/internal/aggregator"
+	"onepg/internal/eventsourcing"
+	"onepg/internal/httpapi"
+)
+
+// Domain is what a domain consists of. It is data: it can be checked, listed,
+// shown and looped over.
+type Domain struct {
+	// Name is the plural noun of the routes (/v1/<name>) and scopes
+	// (<name>:read, <name>:write).
+	Name string
+	// Events are all events of the domain's aggregates. Those that are not
+	// server-only can be posted by clients.
+	Events []eventsourcing.EventType
+	// Views are the read models that its queries read.
+	Views []aggregator.View
+	// Routes registers its queries and commands.
+	Routes func(*httpapi.Group)
+}
+
+// Constructor makes a domain. It is called once at start.
+type Constructor func(Deps) Domain
+
+// Deps are what a domain may use.
+type Deps struct {
+	// DB is for reading the domain's own views.
+	DB *bun.DB
+	// WaitVersion returns true as soon as the view shows the aggregate at the
+	// version or a later one, and false when ctx ends first.
+	WaitVersion func(ctx context.Context, view string, aggregateID uuid.UUID, version int) bool
+}
