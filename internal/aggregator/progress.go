@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 )
 
@@ -53,6 +54,13 @@ func (p *progress) reached(views []string, position int64) (bool, <-chan struct{
 	return true, nil
 }
 
+// next gives a channel that is closed when any view moves.
+func (p *progress) next() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.moved
+}
+
 // Heard takes a notification of the channel views:updated: "view,position" from
 // whichever replica moved a view. It is a hint; a malformed one is ignored.
 func (r *Runner) Heard(payload string) {
@@ -81,6 +89,28 @@ func (r *Runner) Wait(ctx context.Context, views []string, position int64) bool 
 		case <-moved:
 		case <-look.C:
 			r.refresh(ctx, views)
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// WaitVersion returns true as soon as the view has applied the aggregate's
+// version or a later one, on whichever replica, and false when ctx ends first.
+func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.UUID, version int) bool {
+	look := time.NewTicker(lookInterval)
+	defer look.Stop()
+	for {
+		moved := r.progress.next()
+		var applied []int
+		err := r.db.NewSelect().Table("view_locks").Column("version").
+			Where("view = ?", view).Where("aggregate_id = ?", aggregateID).Scan(ctx, &applied)
+		if err == nil && len(applied) == 1 && applied[0] >= version {
+			return true
+		}
+		select {
+		case <-moved:
+		case <-look.C:
 		case <-ctx.Done():
 			return false
 		}
