@@ -25,7 +25,8 @@ type EventLimits struct {
 type intake struct {
 	domain string
 	limits EventLimits
-	rules  map[string]*schema.Schema // by event name; only what clients may post
+	names  []string                  // of the events that clients may post, as defined
+	rules  map[string]*schema.Schema // by name
 	server map[string]bool           // events of the domain that only the server records
 }
 
@@ -42,6 +43,7 @@ func newIntake(domain string, limits EventLimits, types []eventsourcing.EventTyp
 		if err != nil {
 			return nil, fmt.Errorf("rules of event %s: %w", t.Name, err)
 		}
+		in.names = append(in.names, t.Name)
 		in.rules[t.Name] = s
 	}
 	return in, nil
@@ -78,7 +80,7 @@ func (in *intake) array(root strictjson.Value, report *strictjson.Report) ([]eve
 		report.Add(root, "must hold at least one event")
 	}
 	if n > in.limits.Events {
-		return nil, tooLarge(fmt.Sprintf("The array holds %d events; at most %d are taken in one request.", n, in.limits.Events))
+		return nil, sizeFault(fmt.Sprintf("The array holds %d events; at most %d are taken in one request.", n, in.limits.Events))
 	}
 	events := make([]eventsourcing.Event, n)
 	seen := make(map[uuid.UUID]int, n)
@@ -145,7 +147,7 @@ func (in *intake) event(v strictjson.Value, e *eventsourcing.Event, report *stri
 
 func (in *intake) readPayload(v strictjson.Value, e *eventsourcing.Event, report *strictjson.Report) error {
 	if len(v.Raw()) > in.limits.PayloadBytes {
-		return tooLarge(fmt.Sprintf("The payload at %s is %d bytes long; at most %d are taken.", v.Pointer(), len(v.Raw()), in.limits.PayloadBytes))
+		return sizeFault(fmt.Sprintf("The payload at %s is %d bytes long; at most %d are taken.", v.Pointer(), len(v.Raw()), in.limits.PayloadBytes))
 	}
 	e.Payload = readObject(v, report)
 	if rules := in.rules[e.Name]; rules != nil && e.Payload != nil {
@@ -194,6 +196,6 @@ func readObject(v strictjson.Value, report *strictjson.Report) json.RawMessage {
 	return json.RawMessage(v.Raw())
 }
 
-func tooLarge(message string) error {
-	return fault.New(fault.TooLarge, "too-large", message)
+func sizeFault(message string) error {
+	return fault.New(fault.TooLarge, codeTooLarge, message)
 }

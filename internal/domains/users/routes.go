@@ -1,0 +1,119 @@
+package users
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"onepg/internal/fault"
+	"onepg/internal/httpapi"
+)
+
+// queries serves the view.
+type queries struct {
+	users       repository
+	waitVersion func(ctx context.Context, view string, id uuid.UUID, version int) bool
+}
+
+func (q queries) register(g *httpapi.Group) {
+	httpapi.Get(g, httpapi.Operation{
+		Path: "", ID: "list-users", Scope: "users:read", Summary: "List users",
+		Description: "One page of the view. Names are compared in any case.",
+	}, q.list)
+	httpapi.Get(g, httpapi.Operation{
+		Path: "/{id}", ID: "get-user", Scope: "users:read", Summary: "One user",
+		Description: "With min_version and Prefer: wait=N the answer waits until the view shows that version: read your own write.",
+		Problems: []httpapi.Refusal{
+			{Kind: fault.NotFound, Code: "not-found"}, {Kind: fault.Gone, Code: "gone"}, {Kind: fault.Timeout, Code: "view-behind"},
+		},
+	}, q.one)
+}
+
+type listInput struct {
+	httpapi.Paging
+
+	Sort  string `query:"sort"  enum:"created_at,-created_at,updated_at,-updated_at,name,-name" default:"-created_at" doc:"The order; - in front for descending."`
+	Email string `query:"email" maxLength:"254" doc:"Only the user with this address, in any case."`
+	Name  string `query:"name"  maxLength:"200" doc:"Only users whose name starts with this, in any case."`
+}
+
+func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*User], error) {
+	sort, err := httpapi.ParseSort(in.Sort, "created_at", "updated_at", "name")
+	if err != nil {
+		return nil, err //nolint:wrapcheck // a fault.Error
+	}
+	f := filter{sort: sort.Field, desc: sort.Desc, email: in.Email, name: in.Name, limit: in.Limit + 1}
+	if after := in.After(); after != nil {
+		if _, err := time.Parse(time.RFC3339Nano, after.Key); err != nil && sort.Field != "name" {
+			return nil, httpapi.BadParameter("cursor", "is not one this server made")
+		}
+		f.after, f.afterID = &after.Key, after.ID
+	}
+	rows, err := q.users.list(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.NewListing(&in.Paging, rows, func(u *User) httpapi.Cursor {
+		return httpapi.Cursor{Key: sortKey(u, sort.Field), ID: u.ID}
+	}), nil
+}
+
+// sortKey is a row's place in the order, as a cursor keeps it.
+func sortKey(u *User, field string) string {
+	switch field {
+	case "created_at":
+		return u.CreatedAt.String()
+	case "updated_at":
+		return u.UpdatedAt.String()
+	default:
+		return u.Name
+	}
+}
+
+type oneInput struct {
+	httpapi.Conditional
+	httpapi.Waiting
+
+	ID         httpapi.ID `path:"id" doc:"The user's id."`
+	MinVersion int        `query:"min_version" minimum:"1" doc:"Answer only when the view shows this version or a later one."`
+}
+
+func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*User], error) {
+	applied, err := q.await(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	user, known, err := q.users.find(ctx, in.ID.UUID)
+	switch {
+	case err != nil:
+		return nil, err
+	case user == nil && known:
+		return nil, fault.New(fault.Gone, "gone", "User "+in.ID.String()+" was deleted. Its events are still in the log.")
+	case user == nil:
+		return nil, fault.New(fault.NotFound, "not-found", "There is no user "+in.ID.String()+".")
+	}
+	out := httpapi.NewVersioned(&in.Conditional, user.Version, user)
+	out.PreferenceApplied = applied
+	return out, nil
+}
+
+// await holds a read back until the view is recent enough for it.
+func (q queries) await(ctx context.Context, in *oneInput) (applied string, err error) {
+	if in.MinVersion == 0 {
+		return "", nil
+	}
+	patience, asked := in.Wait()
+	waiting, cancel := context.WithTimeout(ctx, max(patience, time.Millisecond))
+	defer cancel()
+	if !q.waitVersion(waiting, view, in.ID.UUID, in.MinVersion) {
+		return "", &fault.Error{
+			Kind: fault.Timeout, Code: "view-behind", RetryAfter: time.Second,
+			Message: "The view does not show that version yet. Ask again, or wait longer with Prefer: wait=N.",
+		}
+	}
+	if asked {
+		applied = httpapi.PreferenceApplied(patience)
+	}
+	return applied, nil
+}

@@ -1,0 +1,148 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+
+	"onepg/internal/eventsourcing"
+	"onepg/internal/fault"
+)
+
+// Appending is what the append route needs from the program.
+type Appending struct {
+	Types  []eventsourcing.EventType
+	Limits EventLimits
+	// Append records the events, all or none; see eventstore.Log.
+	Append func(context.Context, []eventsourcing.Event) ([]eventsourcing.Receipt, error)
+	// Shown returns true as soon as every view of the domain shows the events,
+	// and false when ctx ends first.
+	Shown func(context.Context, []eventsourcing.Receipt) bool
+	// Actor names the credential of a request.
+	Actor func(context.Context) string
+}
+
+// Appends registers POST /v1/<domain>/events for the events that clients may
+// post. It is a plain handler: huma's decoding costs 15 % on this, the hottest
+// route, and does not know our strict JSON.
+func (g *Group) Appends(a Appending) {
+	in, err := newIntake(g.domain, a.Limits, a.Types)
+	if err != nil {
+		g.api.failures = append(g.api.failures, err)
+		return
+	}
+	g.Raw(Operation{
+		Method: http.MethodPost, Path: "/events", Scope: Scope(g.domain + ":write"),
+		ID: "append-" + g.domain + "-events", Status: http.StatusCreated,
+		Summary: "Append one event, or up to " + strconv.Itoa(a.Limits.Events) + " as an array that is all or nothing",
+		Description: "Both ids come from the client, so that a repeated request answers as the first did. " +
+			"With Prefer: wait=N the answer comes when every view of the domain shows the events, or after N seconds.",
+		Problems: []Refusal{
+			{fault.Malformed, "malformed-body"}, {fault.Conflict, "version-conflict"}, {fault.Conflict, "aggregate-exists"},
+			{fault.Conflict, "aggregate-missing"}, {fault.Conflict, "aggregate-deleted"}, {fault.Precondition, "version-conflict"},
+			{fault.Invalid, "validation-failed"}, {fault.Invalid, "event-id-reused"}, {fault.Unavailable, "unavailable"},
+		},
+		Describe: func(op *huma.Operation) { in.describe(g.api.Schemas(), op) },
+	}, func(c *gin.Context) error { return a.serve(c, in) })
+}
+
+func (a *Appending) serve(c *gin.Context, in *intake) error {
+	match, err := ParseIfMatch(c.Request.Header)
+	if err != nil {
+		return err
+	}
+	body, err := ReadJSON(c)
+	if err != nil {
+		return err
+	}
+	events, array, err := in.read(body)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request.Context()
+	actor := a.Actor(ctx)
+	for i := range events {
+		events[i].Actor = actor
+	}
+	receipts, err := a.conditionally(ctx, match, events)
+	if err != nil {
+		return err
+	}
+	if wait, ok := ParsePreferWait(c.Request.Header); ok && a.wait(ctx, wait, receipts) {
+		c.Header("Preference-Applied", PreferenceApplied(wait))
+	}
+	return answer(c, receipts, array)
+}
+
+// conditionally appends the events if the aggregate is at the version of
+// If-Match. A request that only repeats what is recorded is answered as
+// before, whatever its condition: known ids are decided first.
+func (a *Appending) conditionally(ctx context.Context, match Match, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
+	if match.Any {
+		return nil, BadParameter("If-Match", `expected one version in quotes, like "3"; events that change an aggregate need it to exist anyway`)
+	}
+	if match.Version == nil {
+		return a.Append(ctx, events) //nolint:wrapcheck // a fault.Error
+	}
+	for _, e := range events[1:] {
+		if e.AggregateID != events[0].AggregateID {
+			return nil, BadParameter("If-Match", "names the version of one aggregate, and the events are about several; use expected_version in each")
+		}
+	}
+	if own := events[0].ExpectedVersion; own != nil && *own != *match.Version {
+		return nil, BadParameter("If-Match", "contradicts the first event's expected_version")
+	}
+	events[0].ExpectedVersion = match.Version
+	receipts, err := a.Append(ctx, events)
+	if f, ok := fault.Of(err); ok && f.Code == "version-conflict" && f.CurrentVersion != nil && *f.CurrentVersion != *match.Version {
+		failed := *f
+		failed.Kind = fault.Precondition
+		return nil, &failed
+	}
+	return receipts, err //nolint:wrapcheck // a fault.Error
+}
+
+func (a *Appending) wait(ctx context.Context, patience time.Duration, receipts []eventsourcing.Receipt) bool {
+	waiting, cancel := waitContext(ctx, patience)
+	defer cancel()
+	return a.Shown(waiting, receipts)
+}
+
+// answer is 201, or 200 when nothing was new.
+func answer(c *gin.Context, receipts []eventsourcing.Receipt, array bool) error {
+	status := http.StatusOK
+	for _, r := range receipts {
+		if !r.Duplicate {
+			status = http.StatusCreated
+		}
+	}
+	if array {
+		return WriteJSON(c, status, receiptList{receipts})
+	}
+	c.Header("Location", "/v1/events/"+receipts[0].ID.String())
+	return WriteJSON(c, status, receipts[0])
+}
+
+// receiptList is the answer to an array, in the order sent.
+type receiptList struct {
+	Events []eventsourcing.Receipt `json:"events" nullable:"false"`
+}
+
+// waitContext bounds a wait that the client asked for. A server that shuts down
+// ends it: the answer is ready, only the views are not.
+func waitContext(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	draining := Draining(ctx)
+	go func() {
+		select {
+		case <-draining:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
