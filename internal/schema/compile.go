@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
+
+	"onepg/internal/fault"
+	"onepg/internal/strictjson"
 )
 
 // maxFields is how many fields an object may have: one bit each in a uint64.
@@ -36,10 +40,33 @@ func (c compiler) compile(t reflect.Type, s *huma.Schema) (rule, error) {
 		return nil, err
 	}
 	compiled, err := c.compileType(t, s)
-	if err != nil || !s.Nullable {
-		return compiled, err
+	if err != nil {
+		return nil, err
 	}
-	return nullable{compiled}, nil
+	if s.Nullable {
+		compiled = nullable{compiled}
+	}
+	return compiled, checkExamples(s, compiled)
+}
+
+// checkExamples holds what the documentation shows to what it says.
+func checkExamples(s *huma.Schema, r rule) error {
+	for _, example := range s.Examples {
+		body, err := json.Marshal(example)
+		if err != nil {
+			return fmt.Errorf("example: %w", err)
+		}
+		var report strictjson.Report
+		v, err := strictjson.Parse(body, strictjson.Limits{MaxDepth: 32}, &report)
+		if err != nil {
+			return fmt.Errorf("example: %w", err)
+		}
+		r.check(v, &report)
+		if f, broken := fault.Of(report.Err()); broken {
+			return fmt.Errorf("the example %s", f.Fields[0].Detail)
+		}
+	}
+	return nil
 }
 
 func (c compiler) compileType(t reflect.Type, s *huma.Schema) (rule, error) {
@@ -184,30 +211,33 @@ func compileText(s *huma.Schema) (rule, error) {
 }
 
 func compileInteger(t reflect.Type, s *huma.Schema) (rule, error) {
-	r := &integer{least: math.MinInt64, most: math.MaxInt64}
+	least, most := int64(math.MinInt64), int64(math.MaxInt64)
 	if t.Bits() == 32 {
-		r.least, r.most = math.MinInt32, math.MaxInt32
+		least, most = math.MinInt32, math.MaxInt32
 	}
 	for _, bound := range []struct {
 		tag    string
 		value  *float64
 		target *int64
-	}{{"minimum", s.Minimum, &r.least}, {"maximum", s.Maximum, &r.most}} {
+	}{{"minimum", s.Minimum, &least}, {"maximum", s.Maximum, &most}} {
 		if bound.value == nil {
 			continue
 		}
 		if *bound.value != math.Trunc(*bound.value) || math.Abs(*bound.value) > maxExact {
 			return nil, fmt.Errorf("%s %v is not an integer of less than 2^53", bound.tag, *bound.value)
 		}
-		exact := int64(*bound.value)
-		if exact < r.least || exact > r.most {
-			return nil, fmt.Errorf("%s %d is out of range for %s", bound.tag, exact, t)
+		if t.Bits() == 32 && (*bound.value < math.MinInt32 || *bound.value > math.MaxInt32) {
+			return nil, fmt.Errorf("%s %.0f is out of range for %s", bound.tag, *bound.value, t)
 		}
-		*bound.target = exact
+		*bound.target = int64(*bound.value)
 	}
-	r.tooSmall = fmt.Sprintf("must be at least %d", r.least)
-	r.tooLarge = fmt.Sprintf("must be at most %d", r.most)
-	return r, nil
+	if least > most {
+		return nil, fmt.Errorf("at least %d and at most %d cannot be", least, most)
+	}
+	return &integer{
+		least: least, tooSmall: fmt.Sprintf("must be at least %d", least),
+		most: most, tooLarge: fmt.Sprintf("must be at most %d", most),
+	}, nil
 }
 
 func compileSize(least, most *int, unit string) (size, error) {
