@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -150,30 +151,36 @@ func (c compiler) object(t reflect.Type, s *huma.Schema) (rule, error) {
 		if slices.Contains(names, name) {
 			return nil, fmt.Errorf("two fields are named %q in JSON", name)
 		}
-		names = append(names, name)
 		compiled, err := c.compile(t.Field(i).Type, s.Properties[name])
 		if err != nil {
 			return nil, fmt.Errorf("field %s: %w", t.Field(i).Name, err)
 		}
 		if slices.Contains(s.Required, name) {
-			o.required |= 1 << len(o.fields)
+			o.required |= 1 << len(names)
 		}
+		names = append(names, name)
 		o.fields = append(o.fields, field{name: name, rule: compiled})
 	}
 	if len(names) > maxFields {
 		return nil, fmt.Errorf("%d fields are more than %d", len(names), maxFields)
 	}
-	if s.MinProperties != nil {
-		o.minProperties = *s.MinProperties
-		if o.minProperties < 0 || o.minProperties > len(names) {
-			return nil, fmt.Errorf("minProperties %d of %d fields", o.minProperties, len(names))
-		}
-		o.tooFew = fmt.Sprintf("must have at least %d of the fields %s", o.minProperties, strings.Join(names, ", "))
-		if o.minProperties == 1 {
-			o.tooFew = "must have at least one of " + strings.Join(names, ", ")
-		}
+	if s.MinProperties == nil {
+		return o, nil
 	}
-	return o, nil
+	return o, o.demand(*s.MinProperties, names)
+}
+
+// demand makes the object need at least n of its fields.
+func (o *object) demand(n int, names []string) error {
+	if n < 0 || n > len(names) {
+		return fmt.Errorf("minProperties %d of %d fields", n, len(names))
+	}
+	quantity := "one"
+	if n != 1 {
+		quantity = strconv.Itoa(n)
+	}
+	o.minProperties, o.tooFew = n, "must have at least "+quantity+" of "+strings.Join(names, ", ")
+	return nil
 }
 
 func (c compiler) array(t reflect.Type, s *huma.Schema) (rule, error) {
@@ -251,7 +258,7 @@ func compileSize(least, most *int, unit string) (size, error) {
 	if s.least < 0 || s.most < s.least {
 		return size{}, fmt.Errorf("at least %d and at most %d %ss cannot be", s.least, s.most, unit)
 	}
-	s.tooSmall = fmt.Sprintf("must have at least %s", count(s.least, unit))
-	s.tooLarge = fmt.Sprintf("must have at most %s", count(s.most, unit))
+	s.tooSmall = "must have at least " + count(s.least, unit)
+	s.tooLarge = "must have at most " + count(s.most, unit)
 	return s, nil
 }

@@ -32,9 +32,7 @@ func TestWhatCannotBeHonouredIsRefusedAtStart(t *testing.T) {
 		"field Children: schema_test.recursive contains itself": recursive{},
 		"field created: embedded types":                         embedded{},
 		`field A: the json tag must give a name`:                struct{ A string }{},
-		`json tag must give a name`: struct {
-			A string `json:",omitempty"`
-		}{},
+		`json tag must give a name`:                             structOf(`json:",omitempty"`),
 		`json option "string" is not supported`: struct {
 			A int `json:"a,string"`
 		}{},
