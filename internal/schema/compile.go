@@ -45,6 +45,9 @@ func (c compiler) compile(t reflect.Type, s *huma.Schema) (rule, error) {
 		return nil, err
 	}
 	if s.Nullable {
+		if len(s.Enum) > 0 {
+			return nil, errors.New("null is not one of the enum; remove the nullable tag")
+		}
 		compiled = nullable{compiled}
 	}
 	return compiled, checkExamples(s, compiled)

@@ -80,6 +80,9 @@ func TestWhatCannotBeHonouredIsRefusedAtStart(t *testing.T) {
 		`tag "patternDescription" has no meaning`: struct {
 			A string `json:"a" patternDescription:"a word"`
 		}{},
+		`null is not one of the enum`: struct {
+			A *string `json:"a" enum:"x,y" nullable:"true"`
+		}{},
 		`any JSON includes null`: struct {
 			A json.RawMessage `json:"a" nullable:"true"`
 		}{},
