@@ -1,17 +1,22 @@
 package schema
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
+
+	"onepg/internal/fault"
+	"onepg/internal/strictjson"
 )
 
 // maxFields is how many fields an object may have: one bit each in a uint64.
@@ -36,10 +41,36 @@ func (c compiler) compile(t reflect.Type, s *huma.Schema) (rule, error) {
 		return nil, err
 	}
 	compiled, err := c.compileType(t, s)
-	if err != nil || !s.Nullable {
-		return compiled, err
+	if err != nil {
+		return nil, err
 	}
-	return nullable{compiled}, nil
+	if s.Nullable {
+		if len(s.Enum) > 0 {
+			return nil, errors.New("null is not one of the enum; remove the nullable tag")
+		}
+		compiled = nullable{compiled}
+	}
+	return compiled, checkExamples(s, compiled)
+}
+
+// checkExamples holds what the documentation shows to what it says.
+func checkExamples(s *huma.Schema, r rule) error {
+	for _, example := range s.Examples {
+		body, err := json.Marshal(example)
+		if err != nil {
+			return fmt.Errorf("example: %w", err)
+		}
+		var report strictjson.Report
+		v, err := strictjson.Parse(body, strictjson.Limits{MaxDepth: 32}, &report)
+		if err != nil {
+			return fmt.Errorf("example: %w", err)
+		}
+		r.check(v, &report)
+		if f, broken := fault.Of(report.Err()); broken {
+			return fmt.Errorf("the example %s", f.Fields[0].Detail)
+		}
+	}
+	return nil
 }
 
 func (c compiler) compileType(t reflect.Type, s *huma.Schema) (rule, error) {
@@ -123,30 +154,36 @@ func (c compiler) object(t reflect.Type, s *huma.Schema) (rule, error) {
 		if slices.Contains(names, name) {
 			return nil, fmt.Errorf("two fields are named %q in JSON", name)
 		}
-		names = append(names, name)
 		compiled, err := c.compile(t.Field(i).Type, s.Properties[name])
 		if err != nil {
 			return nil, fmt.Errorf("field %s: %w", t.Field(i).Name, err)
 		}
 		if slices.Contains(s.Required, name) {
-			o.required |= 1 << len(o.fields)
+			o.required |= 1 << len(names)
 		}
+		names = append(names, name)
 		o.fields = append(o.fields, field{name: name, rule: compiled})
 	}
 	if len(names) > maxFields {
 		return nil, fmt.Errorf("%d fields are more than %d", len(names), maxFields)
 	}
-	if s.MinProperties != nil {
-		o.minProperties = *s.MinProperties
-		if o.minProperties < 0 || o.minProperties > len(names) {
-			return nil, fmt.Errorf("minProperties %d of %d fields", o.minProperties, len(names))
-		}
-		o.tooFew = fmt.Sprintf("must have at least %d of the fields %s", o.minProperties, strings.Join(names, ", "))
-		if o.minProperties == 1 {
-			o.tooFew = "must have at least one of " + strings.Join(names, ", ")
-		}
+	if s.MinProperties == nil {
+		return o, nil
 	}
-	return o, nil
+	return o, o.demand(*s.MinProperties, names)
+}
+
+// demand makes the object need at least n of its fields.
+func (o *object) demand(n int, names []string) error {
+	if n < 0 || n > len(names) {
+		return fmt.Errorf("minProperties %d of %d fields", n, len(names))
+	}
+	quantity := "one"
+	if n != 1 {
+		quantity = strconv.Itoa(n)
+	}
+	o.minProperties, o.tooFew = n, "must have at least "+quantity+" of "+strings.Join(names, ", ")
+	return nil
 }
 
 func (c compiler) array(t reflect.Type, s *huma.Schema) (rule, error) {
@@ -184,30 +221,33 @@ func compileText(s *huma.Schema) (rule, error) {
 }
 
 func compileInteger(t reflect.Type, s *huma.Schema) (rule, error) {
-	r := &integer{least: math.MinInt64, most: math.MaxInt64}
+	least, most := int64(math.MinInt64), int64(math.MaxInt64)
 	if t.Bits() == 32 {
-		r.least, r.most = math.MinInt32, math.MaxInt32
+		least, most = math.MinInt32, math.MaxInt32
 	}
 	for _, bound := range []struct {
 		tag    string
 		value  *float64
 		target *int64
-	}{{"minimum", s.Minimum, &r.least}, {"maximum", s.Maximum, &r.most}} {
+	}{{"minimum", s.Minimum, &least}, {"maximum", s.Maximum, &most}} {
 		if bound.value == nil {
 			continue
 		}
 		if *bound.value != math.Trunc(*bound.value) || math.Abs(*bound.value) > maxExact {
 			return nil, fmt.Errorf("%s %v is not an integer of less than 2^53", bound.tag, *bound.value)
 		}
-		exact := int64(*bound.value)
-		if exact < r.least || exact > r.most {
-			return nil, fmt.Errorf("%s %d is out of range for %s", bound.tag, exact, t)
+		if t.Bits() == 32 && (*bound.value < math.MinInt32 || *bound.value > math.MaxInt32) {
+			return nil, fmt.Errorf("%s %.0f is out of range for %s", bound.tag, *bound.value, t)
 		}
-		*bound.target = exact
+		*bound.target = int64(*bound.value)
 	}
-	r.tooSmall = fmt.Sprintf("must be at least %d", r.least)
-	r.tooLarge = fmt.Sprintf("must be at most %d", r.most)
-	return r, nil
+	if least > most {
+		return nil, fmt.Errorf("at least %d and at most %d cannot be", least, most)
+	}
+	return &integer{
+		least: least, tooSmall: fmt.Sprintf("must be at least %d", least),
+		most: most, tooLarge: fmt.Sprintf("must be at most %d", most),
+	}, nil
 }
 
 func compileSize(least, most *int, unit string) (size, error) {
@@ -221,7 +261,7 @@ func compileSize(least, most *int, unit string) (size, error) {
 	if s.least < 0 || s.most < s.least {
 		return size{}, fmt.Errorf("at least %d and at most %d %ss cannot be", s.least, s.most, unit)
 	}
-	s.tooSmall = fmt.Sprintf("must have at least %s", count(s.least, unit))
-	s.tooLarge = fmt.Sprintf("must have at most %s", count(s.most, unit))
+	s.tooSmall = "must have at least " + count(s.least, unit)
+	s.tooLarge = "must have at most " + count(s.most, unit)
 	return s, nil
 }

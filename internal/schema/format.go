@@ -2,6 +2,7 @@ package schema
 
 import (
 	"net/mail"
+	"strings"
 	"time"
 )
 
@@ -26,14 +27,23 @@ func checkText(format, s string) string {
 			return "must be a date as 2006-01-31"
 		}
 	case "date-time":
-		// Why not time.Parse: it takes a comma before the fraction and hours of
-		// one digit, which RFC 3339 does not allow.
-		var t time.Time
-		if err := t.UnmarshalText([]byte(s)); err != nil || t.Year() < 1 {
+		if !isTime(s) {
 			return "must be a time as 2006-01-31T15:04:05Z (RFC 3339)"
 		}
 	}
 	return ""
+}
+
+// isTime accepts the date-time of RFC 3339. time.Parse alone also takes an hour
+// of one digit, a comma before the fraction, offsets up to 24:60, and the year
+// 0, which PostgreSQL does not know.
+func isTime(s string) bool {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.Year() < 1 || s[len("2006-01-02T15")] != ':' || strings.Contains(s, ",") {
+		return false
+	}
+	offset := s[len(s)-len("07:00"):]
+	return strings.HasSuffix(s, "Z") || offset < "24" && offset[len("07:")] < '6'
 }
 
 // isEmail accepts the addr-spec of RFC 5322 and nothing around it: no display

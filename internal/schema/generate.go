@@ -31,6 +31,7 @@ func generate(t reflect.Type) (s *huma.Schema, err error) {
 // huma assumes about servers' own types but does not hold for input.
 type inline struct{ huma.Registry }
 
+// Schema makes the schema of one use of a type.
 func (r inline) Schema(t reflect.Type, _ bool, _ string) *huma.Schema {
 	s := huma.SchemaFromType(r, t)
 	// Why: huma calls every slice and bare pointer nullable because Go may
@@ -41,14 +42,20 @@ func (r inline) Schema(t reflect.Type, _ bool, _ string) *huma.Schema {
 		s.Format = "uuid"
 	}
 	if s.Type == huma.TypeObject {
-		for i := range t.NumField() {
-			f := t.Field(i)
-			if f.Type.Kind() == reflect.Pointer && f.Tag.Get("required") == "" {
-				s.Required = slices.DeleteFunc(s.Required, func(name string) bool { return name == jsonName(f) })
-			}
-		}
+		s.Required = slices.DeleteFunc(s.Required, func(name string) bool { return isOptionalPointer(t, name) })
 	}
 	return s
+}
+
+// isOptionalPointer tells a pointer field that no tag requires. Huma requires it
+// for want of omitempty, which is about writing.
+func isOptionalPointer(t reflect.Type, name string) bool {
+	for i := range t.NumField() {
+		if f := t.Field(i); jsonName(f) == name {
+			return f.Type.Kind() == reflect.Pointer && f.Tag.Get("required") == ""
+		}
+	}
+	return false
 }
 
 // jsonName is the name a field has in JSON, and "" for one that has none.
@@ -96,17 +103,8 @@ func inspectField(f reflect.StructField, path []reflect.Type) error {
 		}
 		return nil
 	}
-	name, jsonOptions, _ := strings.Cut(f.Tag.Get("json"), ",")
-	switch {
-	case name == "-" && jsonOptions == "":
+	if f.Tag.Get("json") == "-" {
 		return nil
-	case name == "" || name == "-":
-		return errors.New("the json tag must give a name")
-	}
-	for option := range strings.SplitSeq(jsonOptions, ",") {
-		if option != "" && option != "omitempty" && option != "omitzero" {
-			return fmt.Errorf("json option %q is not supported", option)
-		}
 	}
 	for _, key := range tagKeys(string(f.Tag)) {
 		if !isKnownTag(key) {
@@ -116,7 +114,23 @@ func inspectField(f reflect.StructField, path []reflect.Type) error {
 			return fmt.Errorf("tag %q is empty", key)
 		}
 	}
+	if err := inspectJSONTag(f.Tag.Get("json")); err != nil {
+		return err
+	}
 	return inspect(f.Type, path)
+}
+
+func inspectJSONTag(tag string) error {
+	name, rest, _ := strings.Cut(tag, ",")
+	if name == "" || name == "-" {
+		return errors.New("the json tag must give a name")
+	}
+	for option := range strings.SplitSeq(rest, ",") {
+		if option != "" && option != "omitempty" && option != "omitzero" {
+			return fmt.Errorf("json option %q is not supported", option)
+		}
+	}
+	return nil
 }
 
 func isKnownTag(key string) bool {

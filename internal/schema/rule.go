@@ -19,14 +19,13 @@ type rule interface {
 
 // isKind reports a value of another kind than the one wanted.
 func isKind(v strictjson.Value, kind strictjson.Kind, report *strictjson.Report, wanted string) bool {
-	switch v.Kind() {
-	case kind:
+	if v.Kind() == kind {
 		return true
-	case strictjson.Null:
-		report.Add(v, "must not be null")
-	default: //nolint:exhaustive // Every other kind is equally wrong.
-		report.Add(v, wanted)
 	}
+	if v.Kind() == strictjson.Null {
+		wanted = "must not be null"
+	}
+	report.Add(v, wanted)
 	return false
 }
 

@@ -1,6 +1,7 @@
 package strictjson_test
 
 import (
+	"strings"
 	"testing"
 
 	"onepg/internal/strictjson"
@@ -38,5 +39,20 @@ func TestAnEventIsParsedWithThreeAllocations(t *testing.T) { //nolint:parallelte
 	})
 	if allocations > 3 {
 		t.Errorf("%.0f allocations, want 3: the text, its nodes and the document", allocations)
+	}
+}
+
+// Names are few here, and still must not be decoded for each comparison.
+func TestEachNameWithEscapesIsDecodedOnce(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts the whole process.
+	const names = 16
+	body := []byte(strings.ReplaceAll(manyMembers(names-1, `"z":0`), "k", `\u006b`))
+	var report strictjson.Report
+	allocations := testing.AllocsPerRun(100, func() {
+		if _, err := strictjson.Parse(body, limits, &report); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations > 2*names {
+		t.Errorf("%.0f allocations for %d names", allocations, names)
 	}
 }

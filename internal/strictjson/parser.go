@@ -96,23 +96,11 @@ func (p *parser) object() error {
 		if members > 0 && !p.next() {
 			return p.unexpected("a comma or } was expected here")
 		}
-		if p.peek() != '"' {
-			return p.unexpected("a name in double quotes was expected here")
-		}
 		name := len(p.nodes)
-		if err := p.string(); err != nil {
+		if err := p.member(); err != nil {
 			return err
 		}
 		escaped = escaped || p.nodes[name].escaped
-		p.space()
-		if !p.accept(':') {
-			return p.unexpected("a colon was expected here")
-		}
-		p.space()
-		if err := p.value(); err != nil {
-			return err
-		}
-		p.space()
 		members++
 	}
 	p.close(self)
@@ -120,6 +108,26 @@ func (p *parser) object() error {
 		return p.distinctByTable(self, members)
 	}
 	return p.distinctByPairs(self)
+}
+
+// member reads a name, its value and the space after it.
+func (p *parser) member() error {
+	if p.peek() != '"' {
+		return p.unexpected("a name in double quotes was expected here")
+	}
+	if err := p.string(); err != nil {
+		return err
+	}
+	p.space()
+	if !p.accept(':') {
+		return p.unexpected("a colon was expected here")
+	}
+	p.space()
+	if err := p.value(); err != nil {
+		return err
+	}
+	p.space()
+	return nil
 }
 
 func (p *parser) array() error {

@@ -128,11 +128,14 @@ func hex4(s string) (rune, bool) {
 	}
 	code := rune(0)
 	for _, c := range []byte(s[2:6]) {
-		digit := strings.IndexByte("0123456789abcdef", c|0x20)
-		if digit < 0 || c < '0' {
+		switch {
+		case isDigit(c):
+			code = code<<4 | rune(c-'0')
+		case 'a' <= c|0x20 && c|0x20 <= 'f':
+			code = code<<4 | rune(c|0x20-'a'+10)
+		default:
 			return 0, false
 		}
-		code = code<<4 | rune(digit)
 	}
 	return code, true
 }

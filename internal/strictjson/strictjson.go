@@ -16,9 +16,10 @@
 //     next to the mistakes that a schema finds: \u0000, which PostgreSQL has no
 //     text for, and numbers outside the range of a double.
 //
-// What is accepted, encoding/json accepts too and reads as the same value.
-// Time and memory grow linearly with the body: at most eight bytes of tree for
-// each byte sent. Recursion is bounded by [Limits]. A Value is read-only and
+// What is accepted, encoding/json accepts too and reads as the same value (a
+// number outside the range of a double only as a json.Number).
+// Time and memory grow linearly with the body: at worst there is a node of 16
+// bytes for every two bytes sent. Recursion is bounded by [Limits]. A Value is read-only and
 // safe for concurrent use; a Report is not.
 package strictjson
 
