@@ -20,6 +20,10 @@ type EventLimits struct {
 	Depth        int // of arrays and objects in the whole body
 }
 
+// metadataBytes bounds one event's metadata. Why so much less than a payload: it
+// is jsonb, which writes 1e308 out in 309 digits.
+const metadataBytes = 16 << 10
+
 // intake reads the events of one domain from a request body. Everything a
 // client can get wrong is found here, and all of it at once.
 type intake struct {
@@ -124,6 +128,9 @@ func (in *intake) event(v strictjson.Value, e *eventsourcing.Event, report *stri
 		case "expected_version":
 			e.ExpectedVersion = readVersion(value, report)
 		case "metadata":
+			if len(value.Raw()) > metadataBytes {
+				return sizeFault(fmt.Sprintf("The metadata at %s is %d bytes long; at most %d are taken.", value.Pointer(), len(value.Raw()), metadataBytes))
+			}
 			e.Metadata = readObject(value, report)
 		case "position", "version", "recorded_at", "actor", "aggregate", "schema_version":
 			report.Add(value, "is set by the server and cannot be sent")
