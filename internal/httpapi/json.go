@@ -1,0 +1,105 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+)
+
+// timeLayout is RFC 3339 with exactly the microseconds PostgreSQL keeps, so
+// that times sort as text and read back equal.
+const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
+
+// Time is how every time in an answer looks: RFC 3339 in UTC with exactly six
+// fractional digits. encoding/json cannot be told this for time.Time, so
+// answers carry this type. It reads any RFC 3339 time.
+type Time struct{ time.Time }
+
+// MarshalJSON hides the one of time.Time, which drops trailing zeros.
+func (t Time) MarshalJSON() ([]byte, error) {
+	return t.UTC().AppendFormat(make([]byte, 0, len(timeLayout)+2), `"`+timeLayout+`"`), nil
+}
+
+// Schema describes a Time in the specification.
+func (Time) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type: huma.TypeString, Format: "date-time", Examples: []any{"2026-11-21T03:04:05.123456Z"},
+	}
+}
+
+// ID is a UUID in a path or a body: canonical form only, any version but nil
+// and max. Upper case is the same id.
+type ID struct{ uuid.UUID }
+
+// UnmarshalText refuses the braces, prefixes and missing hyphens that
+// uuid.Parse lets through.
+func (id *ID) UnmarshalText(text []byte) error {
+	const canonical = 36
+	parsed, err := uuid.ParseBytes(text)
+	if err != nil || len(text) != canonical || parsed == uuid.Nil || parsed == uuid.Max {
+		return errors.New("expected a UUID like 0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01")
+	}
+	id.UUID = parsed
+	return nil
+}
+
+// Schema describes an ID in the specification.
+func (ID) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type: huma.TypeString, Format: "uuid", Examples: []any{"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01"},
+	}
+}
+
+// encode is the one JSON encoding of answers: "<" stays "<", because an answer
+// is never part of a page.
+func encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return buf.Bytes(), nil
+}
+
+// jsonFormat is the encoding for huma. It encodes before it writes, so that a
+// value that cannot be encoded becomes a clean 500 instead of half an answer.
+func jsonFormat() huma.Format {
+	return huma.Format{
+		Marshal: func(w io.Writer, v any) error {
+			body, err := encode(v)
+			if err != nil {
+				// Why: huma would write its own words into the body.
+				panic(err) //nolint:forbidigo // a type that cannot be encoded is a programmer's error; the edge recovers
+			}
+			// Why ignored: the client is gone, and huma would panic about it.
+			_, _ = w.Write(body) //nolint:errcheck // see above
+			return nil
+		},
+		Unmarshal: json.Unmarshal,
+	}
+}
+
+// WriteJSON answers a raw route with v. It returns an error, and writes
+// nothing, when v cannot be encoded.
+func WriteJSON(c *gin.Context, status int, v any) error {
+	return writeAs(c, status, "application/json", v)
+}
+
+func writeAs(c *gin.Context, status int, contentType string, v any) error {
+	body, err := encode(v)
+	if err != nil {
+		return err
+	}
+	c.Writer.Header().Set("Content-Type", contentType)
+	c.Writer.WriteHeader(status)
+	_, _ = c.Writer.Write(body) //nolint:errcheck // the client is gone; there is nobody to tell
+	return nil
+}

@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"onepg/internal/fault"
+)
+
+// BadParameter is the refusal of one parameter in a path, a query or a header.
+func BadParameter(name, detail string) *fault.Error {
+	return fault.New(fault.Malformed, codeBadParameter, name+": "+detail)
+}
+
+// params are the parameters an operation declares. The zero value checks
+// nothing.
+type params struct {
+	checked bool
+	query   map[string]bool // name -> may be repeated
+	headers []string        // canonical names of headers with a single value
+}
+
+func paramsOf(op *huma.Operation) params {
+	p := params{checked: true, query: map[string]bool{}}
+	for _, param := range op.Parameters {
+		switch param.In {
+		case "query":
+			p.query[param.Name] = param.Explode != nil && *param.Explode
+		case "header":
+			if name := http.CanonicalHeaderKey(param.Name); !isList(name) {
+				p.headers = append(p.headers, name)
+			}
+		}
+	}
+	return p
+}
+
+// isList tells the headers whose lines add up to one list, so that repeating
+// them is legal.
+func isList(header string) bool {
+	return header == "Prefer" || header == "If-Match" || header == "If-None-Match"
+}
+
+// check refuses what the types cannot see: unknown and repeated parameters, and
+// text PostgreSQL would not take.
+func (p params) check(r *http.Request) error {
+	if !p.checked {
+		return nil
+	}
+	if !isText(r.URL.Path) {
+		return BadParameter("path", "holds bytes that are not UTF-8 text")
+	}
+	for _, name := range p.headers {
+		values := r.Header[name]
+		if len(values) > 1 {
+			return BadParameter(name, "is given more than once")
+		}
+		if len(values) == 1 && !isText(values[0]) {
+			return BadParameter(name, "holds bytes that are not UTF-8 text")
+		}
+	}
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	return p.checkQuery(r.URL.RawQuery)
+}
+
+func (p params) checkQuery(raw string) error {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return BadParameter("query", "cannot be read: check its % escapes and semicolons")
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		repeatable, known := p.query[name]
+		switch {
+		case !known:
+			return BadParameter(name, "is unknown here; "+p.known())
+		case len(query[name]) > 1 && !repeatable:
+			return BadParameter(name, "is given more than once")
+		case !isText(strings.Join(query[name], "")):
+			return BadParameter(name, "holds bytes that are not UTF-8 text")
+		}
+	}
+	return nil
+}
+
+func (p params) known() string {
+	if len(p.query) == 0 {
+		return "this path takes no parameters"
+	}
+	return "known are " + strings.Join(slices.Sorted(maps.Keys(p.query)), ", ")
+}
+
+// isText tells what a text column can hold.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }

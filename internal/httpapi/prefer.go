@@ -1,0 +1,92 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// longestWait caps Prefer: wait, so that a client cannot hold a connection at
+// will.
+const longestWait = 30 * time.Second
+
+// Waiting is embedded in the input of a route that honours Prefer: wait.
+type Waiting struct {
+	Prefer string `header:"Prefer" doc:"wait=N: wait up to N seconds, at most 30 (RFC 7240)."`
+
+	wait time.Duration
+	asks bool
+}
+
+// Resolve reads every line of the header. A preference is a wish: what is
+// malformed is ignored.
+func (w *Waiting) Resolve(ctx huma.Context) []error {
+	w.wait, w.asks = parsePreferWait(headerLines(ctx, "Prefer"))
+	return nil
+}
+
+// Wait is how long the client would wait, and whether it said so at all.
+func (w *Waiting) Wait() (time.Duration, bool) { return w.wait, w.asks }
+
+// PreferenceApplied is the header's value for a wait that was honoured.
+func PreferenceApplied(wait time.Duration) string {
+	return "wait=" + strconv.Itoa(int(wait/time.Second))
+}
+
+// ParsePreferWait reads the wait preference (RFC 7240, 4.3) in whole seconds
+// from any number of Prefer headers. The first wait counts, also when it is
+// malformed and so ignored; more than 30 seconds become 30.
+func ParsePreferWait(header http.Header) (time.Duration, bool) {
+	return parsePreferWait(header["Prefer"])
+}
+
+func parsePreferWait(lines []string) (time.Duration, bool) {
+	for _, line := range lines {
+		for len(line) > 0 {
+			var preference string
+			preference, line = cutUnquoted(line, ',')
+			preference, _ = cutUnquoted(preference, ';') // parameters of a preference are not ours
+			name, value, _ := strings.Cut(preference, "=")
+			if strings.EqualFold(strings.TrimSpace(name), "wait") {
+				return parseWait(strings.TrimSpace(value))
+			}
+		}
+	}
+	return 0, false
+}
+
+// parseWait accepts digits, bare or quoted; RFC 7240 makes the two equal.
+func parseWait(value string) (time.Duration, bool) {
+	if unquoted, ok := strings.CutPrefix(value, `"`); ok {
+		if value, ok = strings.CutSuffix(unquoted, `"`); !ok {
+			return 0, false
+		}
+	}
+	if value == "" || strings.Trim(value, "0123456789") != "" {
+		return 0, false
+	}
+	seconds, err := strconv.Atoi(value)
+	if err != nil || seconds > int(longestWait/time.Second) {
+		return longestWait, true // too many digits is also more than 30
+	}
+	return time.Duration(seconds) * time.Second, true
+}
+
+// cutUnquoted cuts s at the first sep outside a quoted string.
+func cutUnquoted(s string, sep byte) (before, after string) {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case quoted && s[i] == '\\':
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == sep && !quoted:
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
