@@ -88,9 +88,10 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    n      CONSTANT integer := cardinality(ids);
-    base   bigint;
-    moment timestamptz;
+    n        CONSTANT integer := cardinality(ids);
+    base     bigint;
+    moment   timestamptz;
+    versions integer[];
 BEGIN
     -- From here to the commit this transaction is the only writer. Each
     -- statement below starts after the lock was granted and so sees all that
@@ -101,40 +102,45 @@ BEGIN
 
     -- The fast path: all is as the callers expect, so one INSERT does. What is
     -- not makes it fail as a whole: a taken id or version by its index, a
-    -- broken rule by the NULL version.
-    RETURN QUERY
-    INSERT INTO events AS e ("position", recorded_at, id, aggregate_id, version, schema_version, name, actor, payload, metadata)
-    SELECT base + i.ordinal, moment, i.id, i.aggregate_id,
-           CASE
-               WHEN i.expected <> coalesce(last.version, 0) + i.nth - 1 THEN NULL
-               WHEN coalesce(i.before_aggregate, last.aggregate, i.aggregate) <> i.aggregate THEN NULL
-               WHEN i.lifecycle = 'creates' AND i.nth > 1 THEN NULL
-               WHEN i.lifecycle <> 'creates' AND i.nth = 1 AND last.version IS NULL THEN NULL
-               WHEN i.lifecycle <> 'restores' AND coalesce(i.before_lifecycle, last.lifecycle) = 'ends' THEN NULL
-               ELSE coalesce(last.version, 0) + i.nth
-           END,
-           coalesce(i.schema_version, i.catalogue_version), i.name, coalesce(i.actor, 'anonymous'),
-           i.payload, coalesce(i.metadata, '{}')
-      FROM (
-        SELECT u.*, t.lifecycle, t.aggregate, t.schema_version AS catalogue_version,
-               row_number() OVER earlier AS nth,
-               lag(t.lifecycle) OVER earlier AS before_lifecycle,
-               lag(t.aggregate) OVER earlier AS before_aggregate
-          FROM unnest(ids, aggregate_ids, names, payloads, expected_versions, metadata, actors, schema_versions)
-               WITH ORDINALITY AS u (id, aggregate_id, name, payload, expected, metadata, actor, schema_version, ordinal)
-          LEFT JOIN event_types t ON t.name = u.name
-        WINDOW earlier AS (PARTITION BY u.aggregate_id ORDER BY u.ordinal)
-      ) i
-      LEFT JOIN LATERAL (
-        SELECT l.version, l.aggregate, t.lifecycle
-          FROM events l LEFT JOIN event_types t ON t.name = l.name
-         -- Why the first condition: creating needs no look-up, the unique
-         -- index on (aggregate_id, version) refuses a second version 1.
-         WHERE i.lifecycle <> 'creates' AND l.aggregate_id = i.aggregate_id
-         ORDER BY l.version DESC
-         LIMIT 1
-      ) last ON true
-    RETURNING (e."position" - base)::integer, 'appended', e.version, e."position", e.recorded_at;
+    -- broken rule by the NULL version. Why the detour through an array: RETURN
+    -- QUERY hands out rows as they come, also those of an INSERT that fails.
+    WITH inserted AS (
+        INSERT INTO events ("position", recorded_at, id, aggregate_id, version, schema_version, name, actor, payload, metadata)
+        SELECT base + i.ordinal, moment, i.id, i.aggregate_id,
+               CASE
+                   WHEN i.expected <> coalesce(last.version, 0) + i.nth - 1 THEN NULL
+                   WHEN coalesce(i.before_aggregate, last.aggregate, i.aggregate) <> i.aggregate THEN NULL
+                   WHEN i.lifecycle = 'creates' AND i.nth > 1 THEN NULL
+                   WHEN i.lifecycle <> 'creates' AND i.nth = 1 AND last.version IS NULL THEN NULL
+                   WHEN i.lifecycle <> 'restores' AND coalesce(i.before_lifecycle, last.lifecycle) = 'ends' THEN NULL
+                   ELSE coalesce(last.version, 0) + i.nth
+               END,
+               coalesce(i.schema_version, i.catalogue_version), i.name, coalesce(i.actor, 'anonymous'),
+               i.payload, coalesce(i.metadata, '{}')
+          FROM (
+            SELECT u.*, t.lifecycle, t.aggregate, t.schema_version AS catalogue_version,
+                   row_number() OVER earlier AS nth,
+                   lag(t.lifecycle) OVER earlier AS before_lifecycle,
+                   lag(t.aggregate) OVER earlier AS before_aggregate
+              FROM unnest(ids, aggregate_ids, names, payloads, expected_versions, metadata, actors, schema_versions)
+                   WITH ORDINALITY AS u (id, aggregate_id, name, payload, expected, metadata, actor, schema_version, ordinal)
+              LEFT JOIN event_types t ON t.name = u.name
+            WINDOW earlier AS (PARTITION BY u.aggregate_id ORDER BY u.ordinal)
+          ) i
+          LEFT JOIN LATERAL (
+            SELECT l.version, l.aggregate, t.lifecycle
+              FROM events l LEFT JOIN event_types t ON t.name = l.name
+             -- Why the first condition: creating needs no look-up, the unique
+             -- index on (aggregate_id, version) refuses a second version 1.
+             WHERE i.lifecycle <> 'creates' AND l.aggregate_id = i.aggregate_id
+             ORDER BY l.version DESC
+             LIMIT 1
+          ) last ON true
+        RETURNING version, "position"
+    )
+    SELECT array_agg(i.version ORDER BY i."position") INTO versions FROM inserted i;
+    RETURN QUERY SELECT v.ordinal::integer, 'appended', v.version, base + v.ordinal, moment
+        FROM unnest(versions) WITH ORDINALITY AS v (version, ordinal);
 EXCEPTION
     WHEN unique_violation OR not_null_violation THEN
         RETURN QUERY SELECT * FROM append_events_one_by_one(

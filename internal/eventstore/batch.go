@@ -3,6 +3,7 @@ package eventstore
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -87,7 +88,7 @@ func (l *Log) append(batch []*request) {
 		for i, r := range batch {
 			r.done <- answers[i]
 		}
-	case postgres.IsDataException(err) && len(batch) > 1:
+	case isDataException(err) && len(batch) > 1:
 		// One payload is at fault. Halving finds it and saves its neighbours.
 		half := len(batch) / 2
 		l.append(batch[:half])
@@ -234,9 +235,13 @@ func refusal(e *eventsourcing.Event, a answer) error {
 	return f
 }
 
+// isDataException reports SQLSTATE class 22: the server understood the
+// statement and will not take a value in it.
+func isDataException(err error) bool { return strings.HasPrefix(postgres.SQLState(err), "22") }
+
 func translate(err error) error {
-	if postgres.IsDataException(err) {
+	if isDataException(err) {
 		return fault.Wrap(err, fault.Invalid, "validation-failed", "PostgreSQL cannot store this payload.")
 	}
-	return postgres.Translate(err)
+	return postgres.Fault(err)
 }

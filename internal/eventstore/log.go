@@ -38,6 +38,7 @@ package eventstore
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -47,6 +48,7 @@ import (
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
+	"onepg/internal/postgres"
 )
 
 // Options are what a Log needs.
@@ -156,17 +158,17 @@ func (l *Log) Register(ctx context.Context, types []eventsourcing.EventType) err
 	_, err := l.reader.NewInsert().Model(&rows).
 		On("CONFLICT (name) DO UPDATE").
 		Set("schema_version = EXCLUDED.schema_version, lifecycle = EXCLUDED.lifecycle").
-		Where("event_types.schema_version <= EXCLUDED.schema_version").
-		Where("(event_types.schema_version, event_types.lifecycle) <> (EXCLUDED.schema_version, EXCLUDED.lifecycle)").
+		Where("t.schema_version <= EXCLUDED.schema_version").
+		Where("(t.schema_version, t.lifecycle) <> (EXCLUDED.schema_version, EXCLUDED.lifecycle)").
 		Exec(ctx)
 	if err != nil {
-		return fault.Wrap(err, fault.Unavailable, "unavailable", "the events could not be registered in event_types")
+		return postgres.Fault(fmt.Errorf("register the events in event_types: %w", err))
 	}
 	return nil
 }
 
 type eventTypeRow struct {
-	bun.BaseModel `bun:"table:event_types"`
+	bun.BaseModel `bun:"table:event_types,alias:t"`
 
 	Name          string `bun:"name,pk"`
 	SchemaVersion int    `bun:"schema_version"`

@@ -37,7 +37,7 @@ func things() []eventsourcing.EventType {
 
 func open(t *testing.T) (*eventstore.Log, *bun.DB) {
 	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: pgtest.New(t), PoolSize: 8})
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: pgtest.New(t), MaxConns: 8})
 	if err != nil {
 		t.Fatal(err)
 	}

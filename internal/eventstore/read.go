@@ -77,10 +77,10 @@ func ReadFrom(ctx context.Context, db bun.IDB, q Query) ([]eventsourcing.Recorde
 		s = s.Where("e.name = ?", q.Name)
 	}
 	if q.Limit > 0 {
-		s = s.Limit(q.Limit)
+		s = s.Limit(int64(q.Limit))
 	}
 	if err := s.Scan(ctx); err != nil {
-		return nil, postgres.Translate(fmt.Errorf("read the log after position %d: %w", q.After, err))
+		return nil, postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
 	}
 	events := make([]eventsourcing.Recorded, len(rows))
 	for i, r := range rows {
@@ -94,7 +94,7 @@ func (l *Log) Event(ctx context.Context, id uuid.UUID) (eventsourcing.Recorded, 
 	var rows []row
 	err := l.reader.NewSelect().Model(&rows).Where("e.id = ?", id).Scan(ctx)
 	if err != nil {
-		return eventsourcing.Recorded{}, false, postgres.Translate(fmt.Errorf("read event %s: %w", id, err))
+		return eventsourcing.Recorded{}, false, postgres.Fault(fmt.Errorf("read event %s: %w", id, err))
 	}
 	if len(rows) == 0 {
 		return eventsourcing.Recorded{}, false, nil
@@ -107,7 +107,7 @@ func (l *Log) Head(ctx context.Context) (int64, error) {
 	var position int64
 	err := l.reader.NewSelect().Table("event_log_head").Column("position").Scan(ctx, &position)
 	if err != nil {
-		return 0, postgres.Translate(fmt.Errorf("read the head of the log: %w", err))
+		return 0, postgres.Fault(fmt.Errorf("read the head of the log: %w", err))
 	}
 	return position, nil
 }

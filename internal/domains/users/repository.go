@@ -59,7 +59,7 @@ type filter struct {
 	name    string // prefix, in any case
 	after   *string
 	afterID uuid.UUID
-	limit   int
+	limit   int64
 }
 
 // list gives the rows in the filter's order. Each combination runs on the

@@ -43,7 +43,7 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Use
 	if err != nil {
 		return nil, err //nolint:wrapcheck // a fault.Error
 	}
-	f := filter{sort: sort.Field, desc: sort.Desc, email: in.Email, name: in.Name, limit: in.Limit + 1}
+	f := filter{sort: sort.Field, desc: sort.Desc, email: in.Email, name: in.Name, limit: int64(in.Limit) + 1}
 	if after := in.After(); after != nil {
 		if _, err := time.Parse(time.RFC3339Nano, after.Key); err != nil && sort.Field != "name" {
 			return nil, httpapi.BadParameter("cursor", "is not one this server made")

@@ -1,0 +1,199 @@
+// Package app puts the program together: it is the only place that knows all
+// parts, and where each is started and stopped.
+//
+// Start order is the way of the data backwards: database, migrations, log,
+// listener, views, and the HTTP server last, so that nothing is accepted that
+// cannot be handled. Stopping goes the other way round: the server refuses new
+// requests and finishes those in flight, the log answers what is queued, the
+// views finish their batch, and the database goes last. Killed at any point,
+// the next start carries on from what is committed.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"onepg/internal/aggregator"
+	"onepg/internal/config"
+	"onepg/internal/domains"
+	"onepg/internal/eventsourcing"
+	"onepg/internal/eventstore"
+	"onepg/internal/httpapi"
+	"onepg/internal/listener"
+)
+
+// Options are what the program is made of.
+type Options struct {
+	Config  *config.Config
+	Domains []domains.Constructor
+	Logger  *slog.Logger
+	Version string
+	// Watcher is the command that stops the embedded database when this
+	// process is killed; see package embedded.
+	Watcher []string
+}
+
+// App is the running program.
+type App struct {
+	options  Options
+	logger   *slog.Logger
+	metrics  *prometheus.Registry
+	database *Database
+	pools    pools
+	log      *eventstore.Log
+	listener *listener.Listener
+	views    *aggregator.Runner
+	api      *httpapi.API
+	socket   net.Listener
+	ops      net.Listener // nil when /metrics is part of the API
+}
+
+// Start makes everything ready to serve and opens the sockets. Requests wait
+// in them until Run. The caller runs or closes what Start returns.
+func Start(ctx context.Context, o Options) (_ *App, err error) {
+	a := &App{options: o, logger: o.Logger, metrics: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if a.database, err = OpenDatabase(ctx, o.Config, o.Logger, o.Watcher); err != nil {
+		return a, err
+	}
+	if err = a.database.prepare(ctx, o.Config.Database.AutoMigrate, o.Logger); err != nil {
+		return a, err
+	}
+	if err = a.build(ctx); err != nil {
+		return a, err
+	}
+	return a, a.open(ctx)
+}
+
+// build makes the parts, from the log to the routes.
+func (a *App) build(ctx context.Context) error {
+	var err error
+	if a.pools, err = openPools(ctx, a.options.Config, a.database.URL); err != nil {
+		return err
+	}
+	a.pools.measure(a.metrics)
+	parts := a.assemble()
+	a.pools.fit(len(parts.views))
+	registry, err := eventsourcing.NewRegistry(parts.events...)
+	if err != nil {
+		return fmt.Errorf("register the events: %w", err)
+	}
+	a.log = eventstore.Open(eventstore.Options{
+		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
+	})
+	if err := a.log.Register(ctx, registry.Types()); err != nil {
+		return err //nolint:wrapcheck // a fault.Error
+	}
+	if a.listener, err = listener.New(listener.Options{
+		URL: a.database.ListenURL, Channels: []string{viewsUpdated},
+		Interval: a.options.Config.PollInterval, Logger: a.logger,
+	}); err != nil {
+		return fmt.Errorf("prepare the listener: %w", err)
+	}
+	if a.views, err = aggregator.New(aggregator.Options{
+		DB: a.pools.views, Read: readLog, Registry: registry, Views: parts.views,
+		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
+	}); err != nil {
+		return fmt.Errorf("prepare the views: %w", err)
+	}
+	a.measure()
+	return a.routes(parts)
+}
+
+// open takes the addresses, so that a taken one fails the start.
+func (a *App) open(ctx context.Context) error {
+	var lc net.ListenConfig
+	var err error
+	if a.socket, err = lc.Listen(ctx, "tcp", a.options.Config.Addr); err != nil {
+		return fmt.Errorf("listen on APP_ADDR %s: %w", a.options.Config.Addr, err)
+	}
+	if a.options.Config.OpsAddr == "" {
+		return nil
+	}
+	if a.ops, err = lc.Listen(ctx, "tcp", a.options.Config.OpsAddr); err != nil {
+		return fmt.Errorf("listen on APP_OPS_ADDR %s: %w", a.options.Config.OpsAddr, err)
+	}
+	return nil
+}
+
+// URL is where the API answers.
+func (a *App) URL() string { return "http://" + a.socket.Addr().String() }
+
+// Run serves until ctx ends, then stops in order and returns nil. An error is a
+// part that failed beyond what it can mend itself.
+func (a *App) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	parts, background := errgroup.WithContext(background)
+	parts.Go(func() error { return a.listener.Run(background) })
+	parts.Go(func() error { return a.views.Run(background) })
+	parts.Go(func() error { return a.relay(background) })
+	serving, ctx := errgroup.WithContext(ctx)
+	serving.Go(func() error { return a.api.Serve(ctx, a.socket) })
+	serving.Go(func() error { return a.serveOps(ctx) })
+	serving.Go(func() error {
+		select {
+		case <-background.Done():
+			return context.Cause(background)
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	err := serving.Wait()
+	stop()
+	return errors.Join(err, parts.Wait(), a.Close())
+}
+
+// Close gives back what Start took. Run does it itself.
+func (a *App) Close() error {
+	if a.socket != nil {
+		_ = a.socket.Close() //nolint:errcheck // the server closed it already
+	}
+	if a.log != nil {
+		a.log.Close()
+	}
+	err := a.pools.close()
+	if a.database != nil {
+		err = errors.Join(err, a.database.Close())
+		a.database = nil
+	}
+	return err
+}
+
+// serveOps serves metrics and profiles on their own address, if there is one.
+func (a *App) serveOps(ctx context.Context) error {
+	if a.ops == nil {
+		return nil
+	}
+	server := &http.Server{Handler: a.api.OpsHandler(), ReadHeaderTimeout: a.options.Config.Limits.HeaderTimeout}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })() //nolint:errcheck // nothing is in flight that matters
+	if err := server.Serve(a.ops); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve metrics: %w", err)
+	}
+	return nil
+}
+
+// readyTimeout bounds the look at the database behind /readyz.
+const readyTimeout = 2 * time.Second
+
+// ready says what keeps the program from serving.
+func (a *App) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	_, err := a.log.Head(ctx)
+	return err //nolint:wrapcheck // a fault.Error
+}

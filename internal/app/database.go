@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/uptrace/bun"
+
+	"onepg/internal/config"
+	"onepg/internal/fault"
+	"onepg/internal/migrate"
+	"onepg/internal/postgres"
+	"onepg/internal/postgres/embedded"
+	"onepg/migrations"
+)
+
+// Database is the PostgreSQL that the configuration names, or the embedded one
+// while it is used.
+type Database struct {
+	// URL is for queries and ListenURL for LISTEN, which needs a connection
+	// that no pooler takes away.
+	URL, ListenURL string
+
+	server *embedded.Server // nil when the configuration names a database
+}
+
+// OpenDatabase finds the database. With none configured it starts or joins the
+// embedded one, which stops when its last user is gone. watcher is the command
+// that sees to this even when the process is killed; it may be nil.
+func OpenDatabase(ctx context.Context, c *config.Config, logger *slog.Logger, watcher []string) (*Database, error) {
+	if url := c.Database.URL.Reveal(); url != "" {
+		return &Database{URL: url, ListenURL: c.Database.ListenURL.Reveal()}, nil
+	}
+	server, err := embedded.Start(ctx, embedded.Options{
+		DataDir: c.Database.DataDir, BinDir: c.Database.BinDir, Logger: logger, Watcher: watcher,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the embedded PostgreSQL: %w", err)
+	}
+	return &Database{URL: server.URL(), ListenURL: server.URL(), server: server}, nil
+}
+
+// Close leaves the embedded database, if it is in use.
+func (d *Database) Close() error {
+	if d.server == nil {
+		return nil
+	}
+	return d.server.Close() //nolint:wrapcheck // says what it is about
+}
+
+// ForMigrations opens the database with a single patient connection.
+func (d *Database) ForMigrations(ctx context.Context) (*bun.DB, error) {
+	return postgres.Open(ctx, postgres.Options{URL: d.URL, AppName: "onepg migrate"}.ForMigrations()) //nolint:wrapcheck // a fault.Error
+}
+
+// prepare brings the schema up to date, or insists that somebody does.
+func (d *Database) prepare(ctx context.Context, auto bool, logger *slog.Logger) error {
+	db, err := d.ForMigrations(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }() //nolint:errcheck // nothing is pending on it
+	if auto {
+		applied, err := migrate.Up(ctx, db, migrations.FS)
+		if err != nil {
+			return err //nolint:wrapcheck // says what it is about
+		}
+		if len(applied) > 0 {
+			logger.InfoContext(ctx, "migrations applied", slog.Int("count", len(applied)))
+		}
+		return nil
+	}
+	pending, err := migrate.Pending(ctx, db, migrations.FS)
+	if err != nil {
+		return err //nolint:wrapcheck // says what it is about
+	}
+	if len(pending) > 0 {
+		return fault.New(fault.Unavailable, "migrations-pending",
+			fmt.Sprintf("%d migrations are not applied. Run `app migrate up`, or set APP_AUTO_MIGRATE=true.", len(pending)))
+	}
+	return nil
+}
+
+// pools are small and separate, so that a flood of reads cannot keep an append
+// or a view waiting for a connection.
+type pools struct {
+	reader *bun.DB // the API's queries
+	writer *bun.DB // append_events and nothing else
+	views  *bun.DB // one connection for each view, and one for questions about them
+}
+
+// writerConns is one per flusher of the log, and one more so that a batch is
+// repeated on a fresh connection when the old one hangs.
+const writerConns = 2
+
+func openPools(ctx context.Context, c *config.Config, url string) (pools, error) {
+	options := func(name string, size int) postgres.Options {
+		return postgres.Options{
+			URL: url, AppName: "onepg " + name, MaxConns: size,
+			StatementTimeout: c.Database.StatementTimeout, LockTimeout: c.Database.LockTimeout,
+			IdleInTxTimeout: c.Database.IdleInTransactionTimeout,
+		}
+	}
+	var p pools
+	var err error
+	if p.reader, err = postgres.Open(ctx, options("api", c.Database.PoolSize)); err != nil {
+		return p, err //nolint:wrapcheck // a fault.Error
+	}
+	if p.writer, err = postgres.Open(ctx, options("append", writerConns)); err != nil {
+		return p, err //nolint:wrapcheck // a fault.Error
+	}
+	p.views, err = postgres.Open(ctx, options("views", 1))
+	return p, err //nolint:wrapcheck // a fault.Error
+}
+
+// fit gives each view its connection.
+func (p pools) fit(views int) {
+	p.views.SetMaxOpenConns(views + 1)
+	p.views.SetMaxIdleConns(views + 1)
+}
+
+func (p pools) measure(metrics prometheus.Registerer) {
+	metrics.MustRegister(
+		collectors.NewDBStatsCollector(p.reader.DB, "api"),
+		collectors.NewDBStatsCollector(p.writer.DB, "append"),
+		collectors.NewDBStatsCollector(p.views.DB, "views"),
+	)
+}
+
+func (p pools) close() error {
+	var errs []error
+	for _, db := range []*bun.DB{p.reader, p.writer, p.views} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// now is the program's clock: the one place that reads it.
+func now() time.Time { return time.Now() } //nolint:forbidigo // the edge that hands the clock out

@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"onepg/internal/aggregator"
+	"onepg/internal/domains"
+	"onepg/internal/eventsourcing"
+	"onepg/internal/eventstore"
+	"onepg/internal/httpapi"
+)
+
+// viewsUpdated is the channel on which a view's new position is announced.
+const viewsUpdated = "views:updated"
+
+// parts are what the domains bring.
+type parts struct {
+	domains []domains.Domain
+	events  []eventsourcing.EventType
+	views   []aggregator.View
+}
+
+// assemble makes the domains. What they are given works once the program runs.
+func (a *App) assemble() parts {
+	var p parts
+	for _, make := range a.options.Domains {
+		d := make(domains.Deps{
+			DB: a.pools.reader,
+			WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
+				return a.views.WaitVersion(ctx, view, id, version)
+			},
+		})
+		p.domains = append(p.domains, d)
+		p.events = append(p.events, d.Events...)
+		p.views = append(p.views, d.Views...)
+	}
+	return p
+}
+
+// routes puts everything behind the HTTP edge.
+func (a *App) routes(p parts) error {
+	c := a.options.Config
+	api, err := httpapi.New(httpapi.Options{
+		Logger: a.logger, Clock: now, Metrics: a.metrics, Version: a.options.Version,
+		Ready: a.ready, SeparateOps: c.OpsAddr != "",
+		Limits: httpapi.Limits{
+			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
+			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
+			AnswerTimeout: c.Limits.AnswerTimeout, IdleTimeout: c.Limits.IdleTimeout,
+			ShutdownTimeout: c.ShutdownTimeout,
+		},
+	})
+	if err != nil {
+		return err //nolint:wrapcheck // says what it is about
+	}
+	a.api = api
+	for _, d := range p.domains {
+		group := api.Group(d.Name)
+		if postable(d.Events) {
+			group.Appends(httpapi.Appending{
+				Types:  d.Events,
+				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
+				Append: a.log.Append,
+				Shown:  a.shown(d.Views),
+				Actor:  func(context.Context) string { return "anonymous" },
+			})
+		}
+		d.Routes(group)
+	}
+	api.Events(logReader{a.log})
+	httpapi.Views(api, a.views.Status)
+	return api.Err() //nolint:wrapcheck // names the routes
+}
+
+func postable(types []eventsourcing.EventType) bool {
+	for _, t := range types {
+		if !t.ServerOnly {
+			return true
+		}
+	}
+	return false
+}
+
+// shown waits until each of the views has read the log up to the last of the
+// events.
+func (a *App) shown(views []aggregator.View) func(context.Context, []eventsourcing.Receipt) bool {
+	names := make([]string, len(views))
+	for i, v := range views {
+		names[i] = v.Name
+	}
+	return func(ctx context.Context, receipts []eventsourcing.Receipt) bool {
+		return a.views.Wait(ctx, names, receipts[len(receipts)-1].Position)
+	}
+}
+
+// wake gives a view its own subscription to the listener.
+func (a *App) wake() (<-chan struct{}, func()) {
+	s := a.listener.Subscribe()
+	return s.C(), s.Close
+}
+
+// relay passes on what other replicas say about views. A missed word costs a
+// waiting request a look into the database.
+func (a *App) relay(ctx context.Context) error {
+	const waiting = 64
+	feed, err := a.listener.Feed(viewsUpdated, waiting)
+	if err != nil {
+		return err //nolint:wrapcheck // cannot happen: the channel is in the options
+	}
+	defer feed.Close()
+	for {
+		select {
+		case payload := <-feed.C():
+			a.views.Heard(payload)
+		case <-feed.Missed():
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// readLog is how views read the log, inside their own transaction.
+func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
+	q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID}
+	if r.Aggregate != "" {
+		q.Aggregates = []string{r.Aggregate}
+	}
+	return eventstore.ReadFrom(ctx, tx, q)
+}
+
+// logReader is the log as the HTTP routes see it.
+type logReader struct{ *eventstore.Log }
+
+// Page reads one page of the log.
+func (l logReader) Page(ctx context.Context, f httpapi.LogFilter, limit int) ([]eventsourcing.Recorded, error) {
+	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, Limit: limit}
+	if f.Aggregate != "" {
+		q.Aggregates = []string{f.Aggregate}
+	}
+	return l.Read(ctx, q)
+}
