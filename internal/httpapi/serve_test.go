@@ -1,0 +1,372 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"onepg/internal/httpapi"
+)
+
+// patience is how long a test waits for what should come at once.
+const patience = 10 * time.Second
+
+// served is a fixture behind a real listener.
+type served struct {
+	*fixture
+
+	addr string
+	stop context.CancelFunc
+	done chan error
+}
+
+func serve(t *testing.T, f *fixture) *served {
+	t.Helper()
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &served{fixture: f, addr: ln.Addr().String(), stop: stop, done: make(chan error, 1)}
+	go func() { s.done <- f.Serve(ctx, ln); close(s.done) }()
+	t.Cleanup(func() {
+		stop()
+		select {
+		case <-s.done:
+		case <-time.After(patience):
+			t.Error("Serve does not end")
+		}
+	})
+	return s
+}
+
+func (s *served) wait(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatalf("no %s", what)
+	}
+}
+
+func (s *served) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// say writes raw bytes and reads one answer; nil when the connection closes
+// without one.
+func (s *served) say(t *testing.T, request string) *http.Response {
+	t.Helper()
+	conn := s.dial(t)
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	return answer(t, conn)
+}
+
+func answer(t *testing.T, conn net.Conn) *http.Response {
+	t.Helper()
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+const rawPost = "POST /v1/things/raw HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+func TestHostileFramingGetsAProblem(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.BodyTimeout = 50 * time.Millisecond })
+	s := serve(t, f)
+	cases := []struct {
+		name, request string
+		status        int
+		code          string
+	}{
+		{"slow body", rawPost + "Content-Length: 10\r\n\r\n{", 408, "request-timeout"},
+		{"slow chunk", rawPost + "Transfer-Encoding: chunked\r\n\r\n5\r\n{", 408, "request-timeout"},
+		{"slow body nobody reads", "POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{", 404, "not-found"},
+		{"announced too large", rawPost + "Content-Length: 1048577\r\n\r\n", 413, "too-large"},
+		{"broken chunk", rawPost + "Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", 400, "malformed-body"},
+		{"header bomb", "GET /livez HTTP/1.1\r\nHost: x\r\nX-Bomb: " + strings.Repeat("a", 17<<10) + "\r\n\r\n", 431, "headers-too-large"},
+		{"many headers", "GET /livez HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("A: b\r\n", 4<<10) + "\r\n", 431, "headers-too-large"},
+		{"long path", "GET /" + strings.Repeat("a", 17<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", 431, "headers-too-large"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			res := s.say(t, c.request)
+			if res == nil {
+				t.Fatal("closed without an answer")
+			}
+			wantProblemIn(t, res, c.status, c.code)
+		})
+	}
+}
+
+// These never become requests, so net/http refuses or closes them itself.
+func TestWhatIsNoRequestIsRefusedByTheServer(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.HeaderTimeout = 50 * time.Millisecond })
+	s := serve(t, f)
+	cases := []struct {
+		name, request string
+		status        int // 0: closed without an answer
+	}{
+		{"slow headers", "GET /livez HTTP/1.1\r\nHost: x\r\n", 0},
+		{"endless headers", "GET /livez HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 100<<10), 431},
+		{"two different lengths", rawPost + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400},
+		{"no host", "GET /livez HTTP/1.1\r\n\r\n", 400},
+		{"unknown transfer coding", rawPost + "Transfer-Encoding: gzip\r\n\r\n", 501},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			res := s.say(t, c.request)
+			if res != nil {
+				defer res.Body.Close()
+			}
+			if (res == nil) != (c.status == 0) || res != nil && res.StatusCode != c.status {
+				t.Errorf("answer %v, want status %d", res, c.status)
+			}
+		})
+	}
+	if log := f.log.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "level=WARN") {
+		t.Errorf("logged above INFO:\n%s", log)
+	}
+}
+
+// RFC 9112, 6.3: the chunks count and the length is ignored, so nothing can be
+// smuggled behind it.
+func TestLengthBesideChunksIsIgnored(t *testing.T) {
+	t.Parallel()
+	res := serve(t, newFixture(t)).say(t, rawPost+"Content-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+	if res == nil {
+		t.Fatal("no answer")
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "{\"bytes\":2}\n" {
+		t.Errorf("%s, %v", body, err)
+	}
+}
+
+func TestEndlessChunksAreCutAtTheLimit(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newFixture(t))
+	conn := s.dial(t)
+	if _, err := io.WriteString(conn, rawPost+"Transfer-Encoding: chunked\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	chunk := "10000\r\n" + strings.Repeat(" ", 0x10000) + "\r\n"
+	go func() {
+		for range 1000 { // ends when the server has had enough
+			if _, err := io.WriteString(conn, chunk); err != nil {
+				return
+			}
+		}
+	}()
+	wantProblemIn(t, answer(t, conn), 413, "too-large")
+}
+
+func TestConnectionIsUsableAfterARefusal(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newFixture(t))
+	conn := s.dial(t)
+	reader := bufio.NewReader(conn)
+	post := func(body string) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://x/v1/things", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		if err := req.Write(conn); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(reader, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	wantProblemIn(t, post(`{`), 400, "malformed-body")
+	wantProblemIn(t, post(`{}`), 422, "validation-failed")
+	res := post(`{"name":"x"}`)
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusCreated {
+		t.Errorf("%d", res.StatusCode)
+	}
+}
+
+func TestReadDeadlineOfABodyDoesNotEndTheWaitAfterIt(t *testing.T) {
+	t.Parallel()
+	const bodyTimeout = 30 * time.Millisecond
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.BodyTimeout = bodyTimeout })
+	op := httpapi.Operation{ID: "later", Method: "POST", Path: "/later", Scope: httpapi.Public}
+	f.Group("extra").Raw(op, func(c *gin.Context) error {
+		if _, err := io.ReadAll(c.Request.Body); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(3 * bodyTimeout):
+			return httpapi.WriteJSON(c, http.StatusOK, "later")
+		case <-c.Request.Context().Done():
+			return c.Request.Context().Err()
+		}
+	})
+	res := serve(t, f).say(t, "POST /v1/extra/later HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+	if res == nil {
+		t.Fatal("the connection was closed")
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("%d", res.StatusCode)
+	}
+}
+
+func TestPanicInsideAnAnswerCutsIt(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.Group("extra").Raw(httpapi.Operation{ID: "half", Method: "GET", Path: "/half", Scope: httpapi.Public}, func(c *gin.Context) error {
+		c.Writer.WriteString("half") //nolint:errcheck // the test looks at what arrives
+		c.Writer.Flush()
+		panic("canary")
+	})
+	res := serve(t, f).say(t, "GET /v1/extra/half HTTP/1.1\r\nHost: x\r\n\r\n")
+	if res == nil {
+		t.Fatal("no answer")
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "half" {
+		t.Errorf("%q, %v; want a cut after half", body, err)
+	}
+	if n := strings.Count(f.log.String(), "level=ERROR"); n != 1 {
+		t.Errorf("%d error lines", n)
+	}
+}
+
+func TestShutdownLetsRequestsFinish(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	s := serve(t, f)
+	conn := s.dial(t)
+	if _, err := io.WriteString(conn, "GET /v1/things/slow HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.wait(t, f.started, "slow request")
+	s.stop()
+	for deadline := time.Now().Add(patience); f.do("GET", "/readyz", "").Code != http.StatusServiceUnavailable; {
+		if time.Now().After(deadline) {
+			t.Fatal("/readyz stays ready")
+		}
+	}
+	for deadline := time.Now().Add(patience); ; {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.addr)
+		if err != nil {
+			break // no longer accepting
+		}
+		_ = c.Close()
+		if time.Now().After(deadline) {
+			t.Fatal("connections are still accepted")
+		}
+	}
+	close(f.release)
+	res := answer(t, conn)
+	if res == nil {
+		t.Fatal("the request in flight was cut")
+	}
+	defer res.Body.Close()
+	if err := <-s.done; res.StatusCode != http.StatusOK || err != nil {
+		t.Errorf("%d, Serve: %v", res.StatusCode, err)
+	}
+}
+
+func TestShutdownEndsStreamsAndWaits(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	op := httpapi.Operation{ID: "wait", Method: "GET", Path: "/wait", Scope: httpapi.Public}
+	f.Group("extra").Raw(op, func(c *gin.Context) error {
+		f.started <- struct{}{}
+		<-httpapi.Draining(c.Request.Context())
+		return httpapi.WriteJSON(c, http.StatusOK, "what there is")
+	})
+	s := serve(t, f)
+	for _, path := range []string{"/v1/things/stream", "/v1/extra/wait"} {
+		if _, err := io.WriteString(s.dial(t), "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		s.wait(t, f.started, path)
+	}
+	s.stop()
+	select {
+	case err := <-s.done:
+		if err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("a stream holds the shutdown")
+	}
+}
+
+func TestStreamOutlivesTheLimitsOfAnswers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.AnswerTimeout = time.Millisecond })
+	op := httpapi.Operation{ID: "long", Method: "GET", Path: "/long", Scope: httpapi.Public, EventStream: true}
+	f.Group("extra").Raw(op, func(c *gin.Context) error {
+		_, limited := c.Request.Context().Deadline()
+		return httpapi.WriteJSON(c, http.StatusOK, limited)
+	})
+	if got := f.do("GET", "/v1/extra/long", "").Body.String(); got != "false\n" {
+		t.Errorf("has a deadline: %s", got)
+	}
+}
+
+func TestShutdownCutsWhatDoesNotFinish(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.ShutdownTimeout = 20 * time.Millisecond })
+	s := serve(t, f)
+	if _, err := io.WriteString(s.dial(t), "GET /v1/things/slow HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.wait(t, f.started, "slow request")
+	s.stop()
+	if err := <-s.done; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Serve: %v, want a report of the cut", err)
+	}
+}
+
+func TestFaultyAPIIsNotServed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.Group("x").Raw(httpapi.Operation{}, nil)
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Serve(t.Context(), ln); err == nil {
+		t.Error("served")
+	}
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is left open: %v", err)
+	}
+}
