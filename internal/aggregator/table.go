@@ -16,6 +16,7 @@ import (
 // statement per batch: one select, one upsert, one delete.
 type table[Row any] struct {
 	name   string
+	alias  schema.Safe // what bun calls the row's table in a query
 	key    *schema.Field
 	fields []*schema.Field
 }
@@ -23,7 +24,7 @@ type table[Row any] struct {
 // tableOf takes the columns from Row's bun tags; bun keeps what it has parsed.
 func tableOf[Row any](db bun.IDB, name string) table[Row] {
 	parsed := db.Dialect().Tables().Get(reflect.TypeFor[*Row]())
-	return table[Row]{name: name, key: parsed.PKs[0], fields: parsed.Fields}
+	return table[Row]{name: name, alias: parsed.SQLAlias, key: parsed.PKs[0], fields: parsed.Fields}
 }
 
 // load gives the stored rows of the histories' aggregates.
@@ -33,8 +34,8 @@ func (t table[Row]) load(ctx context.Context, db bun.IDB, work []*history) (map[
 		ids[i] = h.aggregateID
 	}
 	var rows []*Row
-	err := db.NewSelect().Model(&rows).ModelTableExpr("? AS ?", bun.Ident(t.name), bun.Ident(t.name)).
-		Where("?.? = ANY (?::uuid[])", bun.Ident(t.name), bun.Ident(t.key.Name), pgdialect.Array(ids)).
+	err := db.NewSelect().Model(&rows).ModelTableExpr("? AS ?", bun.Ident(t.name), t.alias).
+		Where("?.? = ANY (?::uuid[])", t.alias, t.key.SQLName, pgdialect.Array(ids)).
 		Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load %d rows of %s: %w", len(ids), t.name, err)
@@ -86,7 +87,7 @@ func (t table[Row]) remove(ctx context.Context, db bun.IDB, ids []uuid.UUID) err
 		return nil
 	}
 	_, err := db.NewDelete().TableExpr("?", bun.Ident(t.name)).
-		Where("? = ANY (?::uuid[])", bun.Ident(t.key.Name), pgdialect.Array(ids)).Exec(ctx)
+		Where("? = ANY (?::uuid[])", t.key.SQLName, pgdialect.Array(ids)).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("delete %d rows of %s: %w", len(ids), t.name, err)
 	}
