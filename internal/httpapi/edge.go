@@ -145,7 +145,7 @@ func (a *API) catch(c *gin.Context) {
 	}
 	err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 	if c.Writer.Written() {
-		a.problem(c.Request.Context(), err)
+		a.report(c.Request.Context(), present(c.Request.Context(), err), err)
 		panic(http.ErrAbortHandler) //nolint:forbidigo // as above
 	}
 	header := c.Writer.Header()

@@ -36,7 +36,9 @@ func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 		cut()
 		err = errors.Join(fmt.Errorf("requests were cut after %s: %w", a.opts.Limits.ShutdownTimeout, err), srv.Close())
 	}
-	<-served
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }
 
