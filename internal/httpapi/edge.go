@@ -148,9 +148,6 @@ func (a *API) catch(c *gin.Context) {
 		a.report(c.Request.Context(), present(c.Request.Context(), err), err)
 		panic(http.ErrAbortHandler) //nolint:forbidigo // as above
 	}
-	header := c.Writer.Header()
-	clear(header) // what the handler had prepared describes another answer
-	setHeaders(header, RequestID(c.Request.Context()))
 	a.fail(c, err)
 }
 

@@ -128,6 +128,16 @@ func (f *fixture) register(g *httpapi.Group) {
 		ID: "create-thing", Scope: "things:write", Status: http.StatusCreated,
 		Problems: []httpapi.Refusal{{Kind: fault.Conflict, Code: "thing-exists"}},
 	}, f.create)
+	note := op("note-thing", "/{id}/note")
+	httpapi.Post(g, note, func(_ context.Context, in *struct {
+		ID   httpapi.ID `path:"id"`
+		Body *struct {
+			Note string `json:"note,omitempty"`
+		}
+	},
+	) (*struct{}, error) {
+		return nil, nil //nolint:nilnil // 204
+	})
 	httpapi.Get(g, op("fail", "/fail/{how}"), f.fail)
 	raw := op("raw-thing", "/raw")
 	raw.Method, raw.Scope = http.MethodPost, "things:write"
@@ -254,6 +264,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
+	closes bool
 	cut    error
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -144,6 +145,9 @@ func (a *API) fail(c *gin.Context, err error) {
 	c.Abort()
 	p := a.problem(c.Request.Context(), err)
 	header := c.Writer.Header()
+	// Why: what the handler had prepared describes another answer.
+	maps.DeleteFunc(header, func(name string, _ []string) bool { return name != "Allow" })
+	setHeaders(header, p.Instance)
 	for name, values := range p.GetHeaders() {
 		header[name] = values
 	}

@@ -48,12 +48,12 @@ func (a *API) server(requests context.Context) *http.Server {
 		Handler:           a.engine,
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: limits.HeaderTimeout,
-		// Why: a reader that stops reading must not hold an answer for ever; the
-		// sum is what the other limits allow a request at most.
-		WriteTimeout: limits.BodyTimeout + limits.AnswerTimeout + 2*longestWait,
-		IdleTimeout:  limits.IdleTimeout,
-		// Why four times: see limitHeaders.
-		MaxHeaderBytes: 4 * limits.HeaderBytes, //nolint:mnd // see limitHeaders
+		// Why: a client that stops reading must not hold an answer for ever. What
+		// the other limits allow a request at most, and as long as the longest
+		// wait for the answer to be read.
+		WriteTimeout:   limits.BodyTimeout + limits.AnswerTimeout + 2*longestWait,
+		IdleTimeout:    limits.IdleTimeout,
+		MaxHeaderBytes: 4 * limits.HeaderBytes, // see limitHeaders
 		ErrorLog:       slog.NewLogLogger(a.opts.Logger.Handler(), slog.LevelDebug),
 	}
 }

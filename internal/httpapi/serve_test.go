@@ -93,7 +93,7 @@ func answer(t *testing.T, from *bufio.Reader) reply {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	return reply{status: res.StatusCode, header: res.Header, body: string(body), cut: err}
+	return reply{status: res.StatusCode, header: res.Header, body: string(body), closes: res.Close, cut: err}
 }
 
 const rawPost = "POST /v1/things/raw HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -119,7 +119,11 @@ func TestHostileFramingGetsAProblem(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			wantProblemIn(t, s.say(t, c.request), c.status, c.code)
+			res := s.say(t, c.request)
+			wantProblemIn(t, res, c.status, c.code)
+			if (c.status == 408 || c.status == 413) && !res.closes {
+				t.Error("waits for the rest of a body nobody will read")
+			}
 		})
 	}
 }
