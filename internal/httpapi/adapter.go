@@ -28,7 +28,8 @@ func (ad *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	}
 	rt.learn(op)
 	ad.api.mount(rt, func(c *gin.Context) error {
-		if rt.body {
+		// Why: a body declared as a pointer may be left out, and then has no type.
+		if rt.body && (op.RequestBody.Required || c.Request.Body != http.NoBody) {
 			if err := ad.api.checkBody(c); err != nil {
 				return err
 			}

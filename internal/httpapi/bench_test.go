@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -25,7 +24,7 @@ func (n *nobody) WriteHeader(int)             {}
 // BenchmarkEdge is what a raw route pays before and after its handler.
 func BenchmarkEdge(b *testing.B) {
 	api, err := httpapi.New(httpapi.Options{
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now, Metrics: prometheus.NewRegistry(),
+		Logger: slog.New(slog.DiscardHandler), Clock: time.Now, Metrics: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		b.Fatal(err)

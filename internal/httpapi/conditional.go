@@ -54,7 +54,7 @@ func matchesTag(list, tag string) bool {
 // with the ETag alone.
 type Versioned[T any] struct {
 	Status       int
-	ETag         string `header:"ETag" doc:"The version in quotes."`
+	ETag         string `header:"ETag" doc:"The version in quotes."` //nolint:tagliatelle // RFC 9110 spells it so
 	CacheControl string `header:"Cache-Control"`
 	// PreferenceApplied is set by the handler when it waited and was not in vain.
 	PreferenceApplied string `header:"Preference-Applied"`
@@ -95,10 +95,10 @@ func parseIfMatch(lines []string) (Match, error) {
 		return Match{Any: true}, nil
 	}
 	version, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
-	if err != nil || len(lines) > 1 || ETag(int(version)) != value { //nolint:gosec // 31 bits fit
+	if err != nil || len(lines) > 1 || ETag(int(version)) != value {
 		return Match{}, BadParameter("If-Match", `expected one version in quotes, like "3", or *`)
 	}
-	v := int(version) //nolint:gosec // 31 bits fit
+	v := int(version)
 	return Match{Version: &v}, nil
 }
 

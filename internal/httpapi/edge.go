@@ -145,12 +145,9 @@ func (a *API) catch(c *gin.Context) {
 	}
 	err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 	if c.Writer.Written() {
-		a.problem(c.Request.Context(), err)
+		a.report(c.Request.Context(), present(c.Request.Context(), err), err)
 		panic(http.ErrAbortHandler) //nolint:forbidigo // as above
 	}
-	header := c.Writer.Header()
-	clear(header) // what the handler had prepared describes another answer
-	setHeaders(header, RequestID(c.Request.Context()))
 	a.fail(c, err)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -94,8 +93,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
-	t.Helper()
+func newFixture(tb testing.TB, change ...func(*httpapi.Options)) *fixture {
+	tb.Helper()
 	f := &fixture{
 		log: &lockedBuffer{}, metrics: prometheus.NewRegistry(), names: []string{"a", "b", "c"},
 		started: make(chan struct{}, 10), release: make(chan struct{}),
@@ -109,12 +108,12 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	}
 	api, err := httpapi.New(opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	f.API = api
 	f.register(api.Group("things"))
 	if err := api.Err(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return f
 }
@@ -129,6 +128,16 @@ func (f *fixture) register(g *httpapi.Group) {
 		ID: "create-thing", Scope: "things:write", Status: http.StatusCreated,
 		Problems: []httpapi.Refusal{{Kind: fault.Conflict, Code: "thing-exists"}},
 	}, f.create)
+	note := op("note-thing", "/{id}/note")
+	httpapi.Post(g, note, func(_ context.Context, in *struct {
+		ID   httpapi.ID `path:"id"`
+		Body *struct {
+			Note string `json:"note,omitempty"`
+		}
+	},
+	) (*struct{}, error) {
+		return nil, nil //nolint:nilnil // 204
+	})
 	httpapi.Get(g, op("fail", "/fail/{how}"), f.fail)
 	raw := op("raw-thing", "/raw")
 	raw.Method, raw.Scope = http.MethodPost, "things:write"
@@ -184,7 +193,8 @@ func (f *fixture) create(_ context.Context, in *createInput) (*createOutput, err
 
 func (f *fixture) fail(ctx context.Context, in *struct {
 	How string `path:"how"`
-}) (*struct{ Body float64 }, error) {
+},
+) (*struct{ Body float64 }, error) {
 	secret := errors.New("SELECT canary")
 	switch in.How {
 	case "unknown":
@@ -246,30 +256,34 @@ func (f *fixture) do(method, target, body string, headers ...string) *httptest.R
 // wantProblem checks what every problem must have and returns it.
 func wantProblem(t *testing.T, rec *httptest.ResponseRecorder, status int, code string) httpapi.Problem {
 	t.Helper()
-	return wantProblemIn(t, rec.Result(), status, code)
+	return wantProblemIn(t, reply{status: rec.Code, header: rec.Header(), body: rec.Body.String()}, status, code)
 }
 
-func wantProblemIn(t *testing.T, res *http.Response, status int, code string) httpapi.Problem {
+// reply is an answer read to its end, or to where it was cut.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+	closes bool
+	cut    error
+}
+
+func wantProblemIn(t *testing.T, res reply, status int, code string) httpapi.Problem {
 	t.Helper()
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var p httpapi.Problem
-	if err := json.Unmarshal(body, &p); err != nil {
-		t.Fatalf("not a problem: %d %s", res.StatusCode, body)
+	if err := json.Unmarshal([]byte(res.body), &p); err != nil {
+		t.Fatalf("not a problem: %d %s", res.status, res.body)
 	}
-	got := []any{res.StatusCode, p.Status, p.Code, p.Type, res.Header.Get("Content-Type"), p.Instance}
-	want := []any{status, status, code, "/problems/" + code, "application/problem+json", res.Header.Get("X-Request-ID")}
+	got := []any{res.status, p.Status, p.Code, p.Type, res.header.Get("Content-Type"), p.Instance}
+	want := []any{status, status, code, "/problems/" + code, "application/problem+json", res.header.Get("X-Request-ID")}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("problem %s (-want +got):\n%s", body, diff)
+		t.Fatalf("problem %s (-want +got):\n%s", res.body, diff)
 	}
 	if p.Title == "" || p.Detail == "" || p.Instance == "" {
-		t.Fatalf("problem without title, detail or instance: %s", body)
+		t.Fatalf("problem without title, detail or instance: %s", res.body)
 	}
-	if strings.Contains(string(body), "canary") {
-		t.Fatalf("a cause is shown: %s", body)
+	if strings.Contains(res.body, "canary") {
+		t.Fatalf("a cause is shown: %s", res.body)
 	}
 	return p
 }

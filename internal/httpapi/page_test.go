@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -80,6 +81,21 @@ func TestCursorOfAnotherListIsRefused(t *testing.T) {
 			t.Errorf("%s: %s", other, p.Detail)
 		}
 	}
+}
+
+func TestCursorCannotCarryWhatADatabaseRefuses(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	_, page, _ := f.page(t, "/v1/things?limit=1")
+	raw, err := base64.RawURLEncoding.DecodeString(*page.NextCursor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := strings.Replace(string(raw), `"k":"a"`, `"k":"\u0000"`, 1)
+	if forged == string(raw) {
+		t.Fatalf("no key in %s", raw)
+	}
+	wantProblem(t, f.do("GET", "/v1/things?cursor="+base64.RawURLEncoding.EncodeToString([]byte(forged)), ""), 400, "bad-parameter")
 }
 
 func TestParseSort(t *testing.T) {

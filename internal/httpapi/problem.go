@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -19,7 +20,7 @@ const problemType = "application/problem+json"
 
 // Problem is the body of every error, after RFC 9457. Code is what clients
 // should branch on; Detail is for people and may be reworded.
-type Problem struct {
+type Problem struct { //nolint:errname // it is an error only so that huma can write it
 	Type     string `json:"type" format:"uri-reference" example:"/problems/version-conflict" doc:"/problems/ and the code."`
 	Title    string `json:"title" doc:"The code in words; the same for every occurrence."`
 	Status   int    `json:"status" example:"409"`
@@ -104,10 +105,14 @@ func (p *Problem) GetHeaders() http.Header {
 	return h
 }
 
-// problem makes err presentable for one request and logs, once, what nobody
-// foresaw. The cause of a client's mistake is never logged: it may quote what
-// the client sent.
+// problem is err as one request's client may see it, reported on the way.
 func (a *API) problem(ctx context.Context, err error) *Problem {
+	p := present(ctx, err)
+	a.report(ctx, p, err)
+	return p
+}
+
+func present(ctx context.Context, err error) *Problem {
 	p := problemOf(err)
 	// Why ctx too: a cancellation from inside, while the client still waits, is
 	// a defect like any other.
@@ -115,6 +120,12 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 		p = newProblem(statusClientClosed, codeCancelled, "The request was cancelled.")
 	}
 	p.Instance = RequestID(ctx)
+	return p
+}
+
+// report logs, once, what nobody foresaw. The cause of a client's mistake is
+// never logged: it may quote what the client sent.
+func (a *API) report(ctx context.Context, p *Problem, err error) {
 	attrs := []slog.Attr{
 		slog.String("request_id", p.Instance),
 		slog.String("route", routeOf(ctx)),
@@ -127,7 +138,6 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 	case p.Status > http.StatusInternalServerError:
 		a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "request refused for now", attrs...)
 	}
-	return p
 }
 
 // fail answers a plain gin request with err and stops its handlers.
@@ -135,6 +145,9 @@ func (a *API) fail(c *gin.Context, err error) {
 	c.Abort()
 	p := a.problem(c.Request.Context(), err)
 	header := c.Writer.Header()
+	// Why: what the handler had prepared describes another answer.
+	maps.DeleteFunc(header, func(name string, _ []string) bool { return name != "Allow" })
+	setHeaders(header, p.Instance)
 	for name, values := range p.GetHeaders() {
 		header[name] = values
 	}

@@ -1,11 +1,14 @@
 package httpapi_test
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
 
 	"onepg/internal/fault"
@@ -54,6 +57,51 @@ func TestForeseenFailureIsItsProblemAndQuiet(t *testing.T) {
 				t.Errorf("logged above INFO:\n%s", log)
 			}
 		})
+	}
+}
+
+func TestEveryKindHasItsStatus(t *testing.T) {
+	t.Parallel()
+	statuses := map[fault.Kind]int{
+		fault.Malformed: 400, fault.Unauthenticated: 401, fault.Forbidden: 403, fault.NotFound: 404,
+		fault.MethodNotAllowed: 405, fault.Conflict: 409, fault.Gone: 410, fault.Precondition: 412, fault.TooLarge: 413,
+		fault.Unsupported: 415, fault.Invalid: 422, fault.Limited: 429, fault.Unavailable: 503, fault.Timeout: 504,
+		fault.Internal: 500,
+	}
+	f := newFixture(t)
+	var kind fault.Kind
+	op := httpapi.Operation{ID: "refuse", Method: "GET", Path: "/refuse", Scope: httpapi.Public}
+	f.Group("extra").Raw(op, func(c *gin.Context) error {
+		return fmt.Errorf("wrapped: %w", fault.New(kind, "some-code", "Some words."))
+	})
+	for k, status := range statuses {
+		kind = k
+		code := "some-code"
+		if k == fault.Internal {
+			code = "internal"
+		}
+		wantProblem(t, f.do("GET", "/v1/extra/refuse", ""), status, code)
+	}
+}
+
+func TestRefusalDoesNotCarryTheHeadersOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, path := range []string{"/panics", "/fails"} {
+		op := httpapi.Operation{ID: path, Method: "GET", Path: path, Scope: httpapi.Public}
+		f.Group("extra").Raw(op, func(c *gin.Context) error {
+			c.Header("ETag", `"1"`)
+			c.Header("Cache-Control", "public")
+			if path == "/panics" {
+				panic("canary")
+			}
+			return errors.New("canary")
+		})
+		rec := f.do("GET", "/v1/extra"+path, "")
+		wantProblem(t, rec, 500, "internal")
+		if h := rec.Header(); h.Get("ETag") != "" || h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v", path, h)
+		}
 	}
 }
 
@@ -157,6 +205,8 @@ func TestLegalOdditiesAreAccepted(t *testing.T) {
 		{"if-match any", "POST", "/v1/things", `{"name":"x"}`, []string{"If-Match: *"}, 201},
 		{"limits at the ends", "GET", "/v1/things?limit=500", "", nil, 200},
 		{"foreign accept", "GET", "/v1/things", "", []string{"Accept: text/html"}, 200},
+		{"optional body left out", "POST", thingPath + "/note", "", nil, 204},
+		{"optional body sent", "POST", thingPath + "/note", `{"note":"x"}`, nil, 204},
 		{"probe with a query", "GET", "/livez?probe=1", "", nil, 200},
 	}
 	for _, c := range cases {

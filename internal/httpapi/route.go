@@ -118,7 +118,7 @@ func (a *API) mount(rt *route, h func(*gin.Context) error) {
 // answerError keeps a second body from being glued to an answer that has begun.
 func (a *API) answerError(c *gin.Context, err error) {
 	if c.Writer.Written() {
-		a.problem(c.Request.Context(), err)
+		a.report(c.Request.Context(), present(c.Request.Context(), err), err)
 		return
 	}
 	a.fail(c, err)

@@ -36,7 +36,9 @@ func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 		cut()
 		err = errors.Join(fmt.Errorf("requests were cut after %s: %w", a.opts.Limits.ShutdownTimeout, err), srv.Close())
 	}
-	<-served
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }
 
@@ -46,12 +48,12 @@ func (a *API) server(requests context.Context) *http.Server {
 		Handler:           a.engine,
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: limits.HeaderTimeout,
-		// Why: a reader that stops reading must not hold an answer for ever; the
-		// sum is what the other limits allow a request at most.
-		WriteTimeout: limits.BodyTimeout + limits.AnswerTimeout + 2*longestWait,
-		IdleTimeout:  limits.IdleTimeout,
-		// Why four times: see limitHeaders.
-		MaxHeaderBytes: 4 * limits.HeaderBytes, //nolint:mnd // see limitHeaders
+		// Why: a client that stops reading must not hold an answer for ever. What
+		// the other limits allow a request at most, and as long as the longest
+		// wait for the answer to be read.
+		WriteTimeout:   limits.BodyTimeout + limits.AnswerTimeout + 2*longestWait,
+		IdleTimeout:    limits.IdleTimeout,
+		MaxHeaderBytes: 4 * limits.HeaderBytes, // see limitHeaders
 		ErrorLog:       slog.NewLogLogger(a.opts.Logger.Handler(), slog.LevelDebug),
 	}
 }
