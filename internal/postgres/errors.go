@@ -107,7 +107,7 @@ func Fault(err error) error {
 
 func unavailable(err error) error {
 	f := fault.Wrap(err, fault.Unavailable, "unavailable",
-		"The database cannot answer right now; repeat the request with the same ids.")
+		"The database cannot be reached or is too busy; try again shortly.")
 	f.RetryAfter = retryAfter
 	return f
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -78,24 +79,30 @@ func runTx(ctx context.Context, db *bun.DB, o TxOptions, fn func(context.Context
 	defer conn.Close() //nolint:errcheck // it only returns the connection to the pool
 	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: o.Isolation, ReadOnly: o.ReadOnly})
 	if err != nil {
-		return undone(fmt.Errorf("begin: %w", err))
+		return undone(ctx, fmt.Errorf("begin: %w", err))
 	}
 	// After a commit this does nothing; after an error or a panic it is what
 	// gives the locks back. Its own failure closes the connection.
 	defer tx.Rollback() //nolint:errcheck // see above
 	if err := fn(ctx, tx); err != nil {
-		return undone(err)
+		return undone(ctx, err)
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		err = fmt.Errorf("commit: %w", err)
+		if ctx.Err() != nil && (isContextEnd(err) || errors.Is(err, sql.ErrTxDone)) {
+			// database/sql looks at the context before it sends COMMIT, not after.
+			return &undoneError{err}
+		}
+		return err
 	}
 	return nil
 }
 
 // undone marks a broken connection as harmless: without its COMMIT the
-// transaction is rolled back.
-func undone(err error) error {
-	if OutcomeUnknown(err) {
+// transaction is rolled back. ErrTxDone is what a statement gets when the
+// context ended the transaction before it.
+func undone(ctx context.Context, err error) error {
+	if OutcomeUnknown(err) || ctx.Err() != nil && errors.Is(err, sql.ErrTxDone) {
 		return &undoneError{err}
 	}
 	return err
