@@ -29,13 +29,16 @@ const (
 
 // Execute runs the command that the process was started with and returns its
 // exit code.
-func Execute() int {
+func Execute() int { return run(newRoot()) }
+
+// run executes root under a context that the first signal cancels.
+func run(root *cobra.Command) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// Why: once stop has run, a second signal meets the default handler,
 	// which kills a command that does not come to its end.
 	context.AfterFunc(ctx, stop)
-	return execute(ctx, newRoot())
+	return execute(ctx, root)
 }
 
 // execute runs root with its arguments, prints its error and rates it.
@@ -50,7 +53,7 @@ func execute(ctx context.Context, root *cobra.Command) int {
 		return exitDone
 	case !started:
 		report(root, err)
-		_, _ = fmt.Fprintf(root.ErrOrStderr(), "Run %q to see how it is called.\n", called.CommandPath()+" --help")
+		fmt.Fprintf(root.ErrOrStderr(), "Run %q to see how it is called.\n", called.CommandPath()+" --help")
 		return exitUsage
 	case fault.Is(err, config.CodeInvalid):
 		report(root, err)
@@ -64,7 +67,7 @@ func execute(ctx context.Context, root *cobra.Command) int {
 // report prints one error for a person. Where standard error is closed there is
 // nobody left to tell.
 func report(root *cobra.Command, err error) {
-	_, _ = fmt.Fprintf(root.ErrOrStderr(), "%s: %v\n", root.Name(), err)
+	fmt.Fprintf(root.ErrOrStderr(), "%s: %v\n", root.Name(), err)
 }
 
 // prepare gives every command below c two habits. A failure before a command's

@@ -22,8 +22,8 @@ const (
 func outputFlag(c *cobra.Command) *outputFormat {
 	format := outputTable
 	c.Flags().VarP(&format, "output", "o", "shape of the list: table or json")
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
-		[]cobra.Completion{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
+	values := cobra.FixedCompletions([]cobra.Completion{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp)
+	_ = c.RegisterFlagCompletionFunc("output", values) //nolint:errcheck // it fails only for a flag that does not exist
 	return &format
 }
 
@@ -57,8 +57,11 @@ func printList[T any](w io.Writer, format outputFormat, items []T, columns []col
 		return printJSON(w, append([]T{}, items...))
 	}
 	t := table.NewWriter()
-	t.SetStyle(table.StyleDefault)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
+	style := table.StyleDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	t.SetStyle(style)
+	t.SuppressTrailingSpaces()
 	titles := make(table.Row, len(columns))
 	for i, c := range columns {
 		titles[i] = c.title

@@ -1,12 +1,16 @@
-package config_test
+package config
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"onepg/internal/fault"
 )
 
 func TestDotenvValuesMeanWhatIsWritten(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct{ line, want string }{
 		"bare":                {`APP_DATA_DIR=/srv/data`, "/srv/data"},
 		"spaces around":       {"  APP_DATA_DIR =  /srv/data  \r", "/srv/data"},
@@ -22,7 +26,8 @@ func TestDotenvValuesMeanWhatIsWritten(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c, err := load(t, given{dotenv: test.line})
+			t.Parallel()
+			c, err := resolve(t, given{dotenv: test.line})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -34,6 +39,7 @@ func TestDotenvValuesMeanWhatIsWritten(t *testing.T) {
 }
 
 func TestABrokenDotenvNamesTheLine(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct{ content, want string }{
 		"no assignment": {"APP_ADDR=127.0.0.1:1\nAPP_AUTH none", ".env line 2: write it as NAME=value"},
 		"open quote":    {`APP_DATA_DIR='x`, ".env line 1: a quote is not closed"},
@@ -43,7 +49,8 @@ func TestABrokenDotenvNamesTheLine(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := load(t, given{dotenv: test.content})
+			t.Parallel()
+			_, err := resolve(t, given{dotenv: test.content})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
@@ -52,11 +59,12 @@ func TestABrokenDotenvNamesTheLine(t *testing.T) {
 }
 
 func TestADotenvThatCannotBeReadIsNotTakenForAMissingOne(t *testing.T) {
-	t.Chdir(t.TempDir())
-	if err := os.Mkdir(".env", 0o700); err != nil {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), ".env")
+	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadHere(t); err == nil || !strings.Contains(err.Error(), ".env") {
-		t.Errorf("got %v", err)
+	if _, err := load(parse(t, nil), nil, path); !fault.Is(err, CodeInvalid) {
+		t.Errorf("got %v, want %s", err, CodeInvalid)
 	}
 }

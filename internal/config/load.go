@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -36,19 +35,25 @@ const dotenvFile = ".env"
 // environment, .env and the defaults. Its error has the code [CodeInvalid] and
 // one line per mistake: what is wrong, where it was set and what would be right.
 func Load(flags *pflag.FlagSet) (*Config, error) {
-	file, err := readDotenv(dotenvFile)
+	return load(flags, os.Environ(), dotenvFile)
+}
+
+// load is Load with the process's environment and the file's path as arguments.
+func load(flags *pflag.FlagSet, environ []string, path string) (*Config, error) {
+	file, err := readDotenv(path)
 	if err != nil {
 		return nil, invalid([]string{err.Error()})
 	}
+	given := sources{flags: flags, environment: variables(environ), file: file}
 	c := new(Config)
 	rows := table(c)
-	resolved, err := resolve(rows, flags, file)
+	winning, err := given.resolve(rows)
 	if err != nil {
 		return nil, err
 	}
-	mistakes := append(unknownKeys(rows, environment(), FromEnvironment), unknownKeys(rows, file, FromFile)...)
+	mistakes := append(unknownKeys(rows, given.environment, FromEnvironment), unknownKeys(rows, file, FromFile)...)
 	for _, row := range rows {
-		text, from := resolved.GetString(row.key), source(row, flags, file)
+		text, from := winning.GetString(row.key), given.source(row.key)
 		if err := row.value.set(text); err != nil {
 			mistakes = append(mistakes, origin(row.key, from)+" "+err.Error()+row.shown(text))
 		}
@@ -66,37 +71,48 @@ func Load(flags *pflag.FlagSet) (*Config, error) {
 	return c, nil
 }
 
+// sources is where a value may come from, apart from the defaults.
+type sources struct {
+	flags             *pflag.FlagSet
+	environment, file map[string]string
+}
+
 // resolve lays the sources over each other. An empty variable counts as set,
 // so `APP_DATABASE_URL= app run` turns off what .env says.
-func resolve(rows []setting, flags *pflag.FlagSet, file map[string]string) (*viper.Viper, error) {
+//
+// Why the environment is merged rather than bound: viper would read it from the
+// process, which tests that run side by side share.
+func (s sources) resolve(rows []setting) (*viper.Viper, error) {
 	v := viper.New()
-	v.AllowEmptyEnv(true)
-	known := make(map[string]any, len(file))
 	for _, row := range rows {
 		v.SetDefault(row.key, row.preset)
-		err := errors.Join(v.BindPFlag(row.key, flags.Lookup(flagName(row.key))), v.BindEnv(row.key, row.key))
-		if err != nil {
-			return nil, fmt.Errorf("bind %s: %w", row.key, err)
-		}
-		if text, ok := file[row.key]; ok {
-			known[row.key] = text
+		if err := v.BindPFlag(row.key, s.flags.Lookup(flagName(row.key))); err != nil {
+			return nil, fmt.Errorf("bind the flag of %s: %w", row.key, err)
 		}
 	}
-	if err := v.MergeConfigMap(known); err != nil {
-		return nil, fmt.Errorf("merge %s: %w", dotenvFile, err)
+	for _, layer := range []map[string]string{s.file, s.environment} {
+		known := make(map[string]any, len(rows))
+		for _, row := range rows {
+			if text, ok := layer[row.key]; ok {
+				known[row.key] = text
+			}
+		}
+		if err := v.MergeConfigMap(known); err != nil {
+			return nil, fmt.Errorf("merge the settings: %w", err)
+		}
 	}
 	return v, nil
 }
 
-// source tells which layer won; viper does not.
-func source(row setting, flags *pflag.FlagSet, file map[string]string) Source {
-	if flags.Changed(flagName(row.key)) {
+// source tells which layer has a key's value; viper does not.
+func (s sources) source(key string) Source {
+	if s.flags.Changed(flagName(key)) {
 		return FromFlag
 	}
-	if _, ok := os.LookupEnv(row.key); ok {
+	if _, ok := s.environment[key]; ok {
 		return FromEnvironment
 	}
-	if _, ok := file[row.key]; ok {
+	if _, ok := s.file[key]; ok {
 		return FromFile
 	}
 	return FromDefault

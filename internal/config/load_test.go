@@ -1,4 +1,4 @@
-package config_test
+package config
 
 import (
 	"encoding/json"
@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
-	"onepg/internal/config"
 	"onepg/internal/fault"
 )
 
@@ -30,42 +29,33 @@ type given struct {
 	dotenv string
 }
 
-// load resolves the settings in an empty directory, with no APP_* variables but
-// the given ones.
-func load(t *testing.T, g given) (*config.Config, error) {
+// resolve loads the settings from exactly the given sources.
+func resolve(t *testing.T, g given) (*Config, error) {
 	t.Helper()
-	for _, entry := range os.Environ() {
-		if key, value, _ := strings.Cut(entry, "="); strings.HasPrefix(key, "APP_") {
-			t.Setenv(key, value) // so that it comes back after the test
-			if err := os.Unsetenv(key); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	environ := []string{"HOME=/nowhere"}
 	for key, value := range g.env {
-		t.Setenv(key, value)
+		environ = append(environ, key+"="+value)
 	}
-	t.Chdir(t.TempDir())
+	path := filepath.Join(t.TempDir(), ".env")
 	if g.dotenv != "" {
-		if err := os.WriteFile(".env", []byte(g.dotenv), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(g.dotenv), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return loadHere(t, g.args...)
+	return load(parse(t, g.args), environ, path)
 }
 
-// loadHere resolves the settings in the present directory and environment.
-func loadHere(t *testing.T, args ...string) (*config.Config, error) {
+func parse(t *testing.T, args []string) *pflag.FlagSet {
 	t.Helper()
 	flags := pflag.NewFlagSet("app", pflag.ContinueOnError)
-	config.Flags(flags)
+	Flags(flags)
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	return config.Load(flags)
+	return flags
 }
 
-func setting(t *testing.T, c *config.Config, key string) config.Setting {
+func shown(t *testing.T, c *Config, key string) Setting {
 	t.Helper()
 	for _, s := range c.Settings() {
 		if s.Key == key {
@@ -73,34 +63,36 @@ func setting(t *testing.T, c *config.Config, key string) config.Setting {
 		}
 	}
 	t.Fatalf("no setting %s", key)
-	return config.Setting{}
+	return Setting{}
 }
 
 func TestTheStrongestSourceWins(t *testing.T) {
+	t.Parallel()
 	const file = "APP_POOL_SIZE=3\n"
 	env := map[string]string{"APP_POOL_SIZE": "4"}
-	flag := []string{"--pool-size=5"}
+	args := []string{"--pool-size=5"}
 	tests := map[string]struct {
 		given  given
 		want   int
-		source config.Source
+		source Source
 	}{
-		"nothing set":                  {given{}, 10, config.FromDefault},
-		"the file over the default":    {given{dotenv: file}, 3, config.FromFile},
-		"the environment over a file":  {given{dotenv: file, env: env}, 4, config.FromEnvironment},
-		"a flag over all":              {given{dotenv: file, env: env, args: flag}, 5, config.FromFlag},
-		"a flag over the environment":  {given{env: env, args: flag}, 5, config.FromFlag},
-		"a flag over a file":           {given{dotenv: file, args: flag}, 5, config.FromFlag},
-		"a flag equal to the default":  {given{env: env, args: []string{"--pool-size=10"}}, 10, config.FromFlag},
-		"the environment over default": {given{env: env}, 4, config.FromEnvironment},
+		"nothing set":                  {given{}, 10, FromDefault},
+		"the file over the default":    {given{dotenv: file}, 3, FromFile},
+		"the environment over a file":  {given{dotenv: file, env: env}, 4, FromEnvironment},
+		"a flag over all":              {given{dotenv: file, env: env, args: args}, 5, FromFlag},
+		"a flag over the environment":  {given{env: env, args: args}, 5, FromFlag},
+		"a flag over a file":           {given{dotenv: file, args: args}, 5, FromFlag},
+		"a flag equal to the default":  {given{env: env, args: []string{"--pool-size=10"}}, 10, FromFlag},
+		"the environment over default": {given{env: env}, 4, FromEnvironment},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c, err := load(t, test.given)
+			t.Parallel()
+			c, err := resolve(t, test.given)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := setting(t, c, "APP_POOL_SIZE").Source; c.Database.PoolSize != test.want || got != test.source {
+			if got := shown(t, c, "APP_POOL_SIZE").Source; c.Database.PoolSize != test.want || got != test.source {
 				t.Errorf("pool size %d from %s, want %d from %s", c.Database.PoolSize, got, test.want, test.source)
 			}
 		})
@@ -108,11 +100,12 @@ func TestTheStrongestSourceWins(t *testing.T) {
 }
 
 func TestDefaultsAreTheDocumentedLimits(t *testing.T) {
-	c, err := load(t, given{})
+	t.Parallel()
+	c, err := resolve(t, given{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantLimits := config.Limits{
+	wantLimits := Limits{
 		BodyBytes: 1 << 20, PayloadBytes: 256 << 10, BatchEvents: 1000, JSONDepth: 32, HeaderBytes: 16 << 10,
 		HeaderTimeout: 5 * time.Second, BodyTimeout: 15 * time.Second,
 		AnswerTimeout: 30 * time.Second, IdleTimeout: time.Minute,
@@ -120,21 +113,22 @@ func TestDefaultsAreTheDocumentedLimits(t *testing.T) {
 	if diff := cmp.Diff(wantLimits, c.Limits); diff != "" {
 		t.Error(diff)
 	}
-	wantDatabase := config.Database{
+	wantDatabase := Database{
 		DataDir: ".data", AutoMigrate: true, PoolSize: 10, PoolWait: 2 * time.Second,
 		StatementTimeout: 5 * time.Second, LockTimeout: 2 * time.Second, IdleInTransactionTimeout: 10 * time.Second,
 	}
 	if c.Database != wantDatabase {
 		t.Errorf("database %+v, want %+v", c.Database, wantDatabase)
 	}
-	if c.Addr != "127.0.0.1:8080" || c.Auth != config.AuthNone || c.Log.Level != slog.LevelInfo ||
+	if c.Addr != "127.0.0.1:8080" || c.Auth != AuthNone || c.Log.Level != slog.LevelInfo ||
 		c.PollInterval != time.Second || c.ShutdownTimeout != 10*time.Second {
 		t.Errorf("%+v", c)
 	}
 }
 
 func TestAnEmptyVariableTurnsOffWhatTheFileSays(t *testing.T) {
-	c, err := load(t, given{
+	t.Parallel()
+	c, err := resolve(t, given{
 		dotenv: "APP_DATABASE_URL=postgres://h/db\n",
 		env:    map[string]string{"APP_DATABASE_URL": ""},
 	})
@@ -147,20 +141,22 @@ func TestAnEmptyVariableTurnsOffWhatTheFileSays(t *testing.T) {
 }
 
 func TestTheListenerUsesTheDatabaseUnlessToldOtherwise(t *testing.T) {
+	t.Parallel()
 	socket := "postgres:///db?host=/run/postgresql"
-	c, err := load(t, given{env: map[string]string{"APP_DATABASE_URL": socket}})
+	c, err := resolve(t, given{env: map[string]string{"APP_DATABASE_URL": socket}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Database.URL.Reveal() != socket || c.Database.ListenURL.Reveal() != socket {
 		t.Errorf("database %s, listener %s", c.Database.URL, c.Database.ListenURL)
 	}
-	if shown := setting(t, c, "APP_LISTEN_URL").Value; shown != "" {
-		t.Errorf("listener shown as %s although nobody set it", shown)
+	if listen := shown(t, c, "APP_LISTEN_URL").Value; listen != "" {
+		t.Errorf("listener shown as %s although nobody set it", listen)
 	}
 }
 
 func TestMistakesAreRefusedWithTheirPlaceAndTheRemedy(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		given given
 		want  []string
@@ -199,9 +195,10 @@ func TestMistakesAreRefusedWithTheirPlaceAndTheRemedy(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := load(t, test.given)
-			if !fault.Is(err, config.CodeInvalid) {
-				t.Fatalf("got %v, want %s", err, config.CodeInvalid)
+			t.Parallel()
+			_, err := resolve(t, test.given)
+			if !fault.Is(err, CodeInvalid) {
+				t.Fatalf("got %v, want %s", err, CodeInvalid)
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
@@ -213,9 +210,11 @@ func TestMistakesAreRefusedWithTheirPlaceAndTheRemedy(t *testing.T) {
 }
 
 func TestLoopbackAddressesAreAccepted(t *testing.T) {
+	t.Parallel()
 	for _, addr := range []string{"127.0.0.1:0", "127.8.8.8:80", "[::1]:8080", "[::ffff:127.0.0.1]:80", "localhost:8080"} {
 		t.Run(addr, func(t *testing.T) {
-			if _, err := load(t, given{args: []string{"--addr", addr}}); err != nil {
+			t.Parallel()
+			if _, err := resolve(t, given{args: []string{"--addr", addr}}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -223,19 +222,21 @@ func TestLoopbackAddressesAreAccepted(t *testing.T) {
 }
 
 func TestKubernetesServiceLinksAreNoTypos(t *testing.T) {
-	_, err := load(t, given{env: map[string]string{
+	t.Parallel()
+	_, err := resolve(t, given{env: map[string]string{
 		"APP_PORT": "tcp://10.0.0.7:80", "APP_SERVICE_HOST": "10.0.0.7", "APP_SERVICE_PORT_HTTP": "80",
 		"APP_PORT_80_TCP": "tcp://10.0.0.7:80", "APP_WEB_PORT_80_TCP_ADDR": "10.0.0.7",
 	}})
 	if err != nil {
 		t.Error(err)
 	}
-	if _, err := load(t, given{env: map[string]string{"APP_PORT": "8080"}}); err == nil {
+	if _, err := resolve(t, given{env: map[string]string{"APP_PORT": "8080"}}); err == nil {
 		t.Error("APP_PORT=8080 was taken for a service link")
 	}
 }
 
 func TestSecretsAreNeverRepeated(t *testing.T) {
+	t.Parallel()
 	broken := map[string]given{
 		"wrong scheme":            {env: map[string]string{"APP_DATABASE_URL": "mysql://u:" + canary + "@h/db"}},
 		"unescaped slash":         {env: map[string]string{"APP_DATABASE_URL": "postgres://u:1/" + canary + "@h/db"}},
@@ -249,7 +250,8 @@ func TestSecretsAreNeverRepeated(t *testing.T) {
 	}
 	for name, g := range broken {
 		t.Run(name, func(t *testing.T) {
-			_, err := load(t, g)
+			t.Parallel()
+			_, err := resolve(t, g)
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -259,7 +261,8 @@ func TestSecretsAreNeverRepeated(t *testing.T) {
 		})
 	}
 	t.Run("valid", func(t *testing.T) {
-		c, err := load(t, given{dotenv: "APP_DATABASE_URL='postgres://u:" + canary + "@h/db'"})
+		t.Parallel()
+		c, err := resolve(t, given{dotenv: "APP_DATABASE_URL='postgres://u:" + canary + "@h/db'"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,10 +271,10 @@ func TestSecretsAreNeverRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 		var logged strings.Builder
-		config.Log{}.Logger(&logged).Info("settings", slog.Any("config", c), slog.Any("url", c.Database.URL))
-		for _, shown := range []string{string(encoded), fmt.Sprintf("%v %+v %#v", c, c, c.Settings()), logged.String()} {
-			if strings.Contains(shown, canary) {
-				t.Errorf("the password is in %s", shown)
+		Log{}.Logger(&logged).Info("settings", slog.Any("config", c), slog.Any("url", c.Database.URL))
+		for _, text := range []string{string(encoded), fmt.Sprintf("%v %+v %#v", c, c, c.Settings()), logged.String()} {
+			if strings.Contains(text, canary) {
+				t.Errorf("the password is in %s", text)
 			}
 		}
 		if !strings.Contains(c.Database.URL.Reveal(), canary) {
@@ -284,7 +287,7 @@ func TestTheExampleFileIsTheTable(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "..", ".env.example")
 	if *update {
-		if err := os.WriteFile(path, []byte(config.Example()), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(Example()), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -292,22 +295,23 @@ func TestTheExampleFileIsTheTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(config.Example(), string(file)); diff != "" {
+	if diff := cmp.Diff(Example(), string(file)); diff != "" {
 		t.Errorf(".env.example differs from the table (-table +file); `make generate` writes it:\n%s", diff)
 	}
 }
 
 func TestTheExampleFileChangesNothing(t *testing.T) {
-	plain, err := load(t, given{})
+	t.Parallel()
+	plain, err := resolve(t, given{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	copied, err := load(t, given{dotenv: config.Example()})
+	copied, err := resolve(t, given{dotenv: Example()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, s := range copied.Settings() {
-		if s.Source != config.FromFile || s.Value != plain.Settings()[i].Value {
+		if s.Source != FromFile || s.Value != plain.Settings()[i].Value {
 			t.Errorf("%s is %q from %s, want %q", s.Key, s.Value, s.Source, plain.Settings()[i].Value)
 		}
 	}

@@ -1,22 +1,20 @@
-package config_test
+package config
 
 import (
 	"log/slog"
 	"strings"
 	"testing"
-
-	"onepg/internal/config"
 )
 
 func TestTheLogHasTheAskedShapeAndLevel(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		log  config.Log
+		log  Log
 		want string
 	}{
-		"json off a terminal": {config.Log{Level: slog.LevelInfo}, `"msg":"seen"`},
-		"json":                {config.Log{Level: slog.LevelInfo, Format: config.FormatJSON}, `"msg":"seen"`},
-		"text":                {config.Log{Level: slog.LevelInfo, Format: config.FormatText}, "msg=seen"},
+		"json off a terminal": {Log{Level: slog.LevelInfo}, `"msg":"seen"`},
+		"json":                {Log{Level: slog.LevelInfo, Format: FormatJSON}, `"msg":"seen"`},
+		"text":                {Log{Level: slog.LevelInfo, Format: FormatText}, "msg=seen"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -3,16 +3,15 @@ package config
 import (
 	"fmt"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// environment is the process's environment as a map.
-func environment() map[string]string {
-	all := make(map[string]string)
-	for _, entry := range os.Environ() {
+// variables turns NAME=value entries into a map.
+func variables(environ []string) map[string]string {
+	all := make(map[string]string, len(environ))
+	for _, entry := range environ {
 		key, value, _ := strings.Cut(entry, "=")
 		all[key] = value
 	}

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -38,8 +37,7 @@ func (u URL) String() string { return masked(u.Reveal()) }
 
 // Format prints the masked address whatever the verb.
 func (u URL) Format(s fmt.State, _ rune) {
-	// An error of the printer's destination is the printer's to report.
-	_, _ = io.WriteString(s, u.String())
+	fmt.Fprint(s, u.String())
 }
 
 // MarshalText gives the masked address to JSON and other encoders.

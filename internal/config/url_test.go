@@ -1,14 +1,13 @@
-package config_test
+package config
 
 import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"onepg/internal/config"
 )
 
 func TestURLsShowEverythingButTheirPasswords(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct{ raw, want string }{
 		"password":           {"postgres://u:" + canary + "@h:5432/db?sslmode=disable", "postgres://u:xxxxx@h:5432/db?sslmode=disable"},
 		"password with @":    {"postgres://u:p@" + canary + "@h/db", "postgres://u:xxxxx@h/db"},
@@ -22,12 +21,13 @@ func TestURLsShowEverythingButTheirPasswords(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c, err := load(t, given{args: []string{"--database-url", test.raw}})
+			t.Parallel()
+			c, err := resolve(t, given{args: []string{"--database-url", test.raw}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			u := c.Database.URL
-			if u.String() != test.want || setting(t, c, "APP_DATABASE_URL").Value != test.want {
+			if u.String() != test.want || shown(t, c, "APP_DATABASE_URL").Value != test.want {
 				t.Errorf("shown as %s, want %s", u, test.want)
 			}
 			if u.Reveal() != test.raw {
@@ -38,15 +38,16 @@ func TestURLsShowEverythingButTheirPasswords(t *testing.T) {
 }
 
 func TestNoVerbAndNoNestingShowsThePassword(t *testing.T) {
-	c, err := load(t, given{args: []string{"--database-url", "postgres://u:" + canary + "@h/db"}})
+	t.Parallel()
+	c, err := resolve(t, given{args: []string{"--database-url", "postgres://u:" + canary + "@h/db"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	type hidden struct{ inner config.URL }
+	type hidden struct{ inner URL }
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		shown := fmt.Sprintf(verb+verb+verb, c.Database.URL, hidden{c.Database.URL}, &c.Database)
-		if strings.Contains(shown, canary) || strings.Contains(shown, fmt.Sprintf("%x", canary)) {
-			t.Errorf("%s shows %s", verb, shown)
+		text := fmt.Sprintf(verb+verb+verb, c.Database.URL, hidden{c.Database.URL}, &c.Database)
+		if strings.Contains(text, canary) || strings.Contains(text, fmt.Sprintf("%x", canary)) {
+			t.Errorf("%s shows %s", verb, text)
 		}
 	}
 }
