@@ -1,0 +1,89 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// prefix marks the names in the environment that are ours.
+const prefix = "APP_"
+
+// setting is one row of the table.
+type setting struct {
+	key     string // its name in the environment
+	preset  string // the default, as it would be written in .env
+	meaning string // one line, for --help and .env.example
+	value   value
+}
+
+// value accepts a setting's text or says what it must be, without repeating it.
+type value interface {
+	set(text string) error
+	// masked is the accepted text with its secrets masked.
+	masked() string
+	// secret reports whether the text must not be shown as it is.
+	secret() bool
+}
+
+// table binds each setting to its field of c. A new setting is a field and a
+// row; nothing else has to know about it.
+func table(c *Config) []setting {
+	db, limits := &c.Database, &c.Limits
+	return []setting{
+		{"APP_ADDR", "127.0.0.1:8080", "Address the API listens on; with APP_AUTH=none it must be a loopback address.", address(&c.Addr)},
+		{"APP_OPS_ADDR", "", "Address that serves /metrics and pprof apart from the API; empty for none.", optional(address(&c.OpsAddr))},
+		{"APP_DATABASE_URL", "", "PostgreSQL 15 or newer as postgres://user:password@host:port/database; empty for the embedded one.", optional(location(&db.URL))},
+		{"APP_LISTEN_URL", "", "Direct connection for LISTEN when APP_DATABASE_URL goes through a pooler; empty for the same.", optional(location(&db.ListenURL))},
+		{"APP_DATA_DIR", ".data", "Folder where the embedded PostgreSQL lives.", required(&db.DataDir)},
+		{"APP_PG_BINDIR", "", "Folder of the embedded PostgreSQL's binaries; empty to search for the newest.", text(&db.BinDir)},
+		{"APP_AUTH", string(AuthNone), "Access control; none is for loopback addresses only.", oneOf(&c.Auth, AuthNone)},
+		{"APP_LOG_LEVEL", "info", "Least level that is logged: debug, info, warn or error.", level(&c.Log.Level)},
+		{"APP_LOG_FORMAT", "", "Shape of the log, text or json; empty for text on a terminal and json elsewhere.", optional(oneOf(&c.Log.Format, FormatText, FormatJSON))},
+		{"APP_AUTO_MIGRATE", "true", "Whether app run applies pending migrations at start.", boolean(&db.AutoMigrate)},
+		{"APP_POOL_SIZE", "10", "Connections to PostgreSQL the API may open.", number(&db.PoolSize, 1, 1000)},
+		{"APP_POOL_WAIT", "2s", "Longest wait for one of these connections.", duration(&db.PoolWait)},
+		{"APP_STATEMENT_TIMEOUT", "5s", "Longest time one SQL statement may run.", duration(&db.StatementTimeout)},
+		{"APP_LOCK_TIMEOUT", "2s", "Longest wait for a lock in PostgreSQL.", duration(&db.LockTimeout)},
+		{"APP_IDLE_IN_TRANSACTION_TIMEOUT", "10s", "Longest time a transaction may sit idle.", duration(&db.IdleInTransactionTimeout)},
+		{"APP_POLL_INTERVAL", "1s", "How often views look for events when no notification arrives.", duration(&c.PollInterval)},
+		{"APP_MAX_BODY_BYTES", "1048576", "Largest request body.", number(&limits.BodyBytes, 1, maxBytes)},
+		{"APP_MAX_PAYLOAD_BYTES", "262144", "Largest payload of one event.", number(&limits.PayloadBytes, 1, maxBytes)},
+		{"APP_MAX_BATCH_EVENTS", "1000", "Most events in one request.", number(&limits.BatchEvents, 1, maxBatch)},
+		{"APP_MAX_JSON_DEPTH", "32", "Deepest nesting of JSON in a body.", number(&limits.JSONDepth, 1, maxDepth)},
+		{"APP_MAX_HEADER_BYTES", "16384", "Largest sum of a request's headers.", number(&limits.HeaderBytes, minHeader, maxHeader)},
+		{"APP_HEADER_TIMEOUT", "5s", "Longest time to read a request's headers.", duration(&limits.HeaderTimeout)},
+		{"APP_BODY_TIMEOUT", "15s", "Longest time to read a request's body.", duration(&limits.BodyTimeout)},
+		{"APP_ANSWER_TIMEOUT", "30s", "Longest time to write an answer; for streams, one message.", duration(&limits.AnswerTimeout)},
+		{"APP_IDLE_TIMEOUT", "60s", "Longest silence on a connection between two requests.", duration(&limits.IdleTimeout)},
+		{"APP_SHUTDOWN_TIMEOUT", "10s", "Longest wait for requests in flight when stopping.", duration(&c.ShutdownTimeout)},
+	}
+}
+
+// flagName is a key's name on the command line: APP_POOL_SIZE is pool-size.
+func flagName(key string) string {
+	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(key, prefix), "_", "-"))
+}
+
+// Flags adds a flag for every setting. [Load] reads them from the same set.
+func Flags(flags *pflag.FlagSet) {
+	for _, s := range table(new(Config)) {
+		flags.String(flagName(s.key), s.preset, s.meaning)
+		if s.preset == "true" || s.preset == "false" {
+			flags.Lookup(flagName(s.key)).NoOptDefVal = "true"
+		}
+	}
+}
+
+// Example is the content of .env.example: every setting with its meaning and
+// its default. Used unchanged as .env it changes nothing.
+func Example() string {
+	var b strings.Builder
+	for i, s := range table(new(Config)) {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString("# " + s.meaning + "\n" + s.key + "=" + s.preset + "\n")
+	}
+	return b.String()
+}
