@@ -68,7 +68,7 @@ func tieToContext(config *pgdriver.Config) {
 		if err != nil {
 			return nil, fmt.Errorf("dial: %w", err)
 		}
-		context.AfterFunc(ctx, func() { _ = nc.Close() }) //nolint:errcheck // the context's owner is gone
+		context.AfterFunc(ctx, func() { _ = nc.Close() })
 		return nc, nil
 	}
 }

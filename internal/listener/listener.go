@@ -2,12 +2,12 @@
 // the trigger on the log announces what was appended, and whoever waits for
 // new events (aggregators, event streams) is woken to read the log.
 //
-//	         connect, LISTEN         probe arrives
-//	down  ------------------>  ...  -------------->  listening
-//	 ^  ^                       |                        |
-//	 |  +--- back-off <= 2 s ---+------ any error -------+
-//	 |                          |
-//	 +--- every 30 s, polling --+  answers, but no probe
+//	down --- connect, LISTEN ---> probing --- the probe arrives ---> listening
+//	 ^                            |     ^                                |
+//	 |     the server answers, but|     |after 30 s                      |
+//	 |        no probe ever comes v     |                                |
+//	 |                            polling                                |
+//	 +--- any error, or silence; tried again within 2 s -----------------+
 //
 // A notification is a hint (D5). What is guaranteed is that a subscriber is
 // woken after an append: at once while listening, after every (re)connect for
@@ -175,7 +175,7 @@ func (l *Listener) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = opened.Close() }() //nolint:errcheck // nothing is unsent
+	defer func() { _ = opened.Close() }()
 	c := newConn(opened.Conn(), silence)
 
 	// Why a channel of its own: its name is the secret that proves the probe.
@@ -242,7 +242,7 @@ func (l *Listener) sendProbe(ctx context.Context, channel string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = cn.Close() }() //nolint:errcheck // nothing is unsent
+	defer func() { _ = cn.Close() }()
 	args := []driver.NamedValue{{Ordinal: 1, Value: channel}}
 	if _, err := cn.ExecContext(ctx, "SELECT pg_notify($1, '')", args); err != nil {
 		return fmt.Errorf("send probe: %w", err)

@@ -2,7 +2,7 @@ package listener
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -207,11 +207,11 @@ func TestAFeedCarriesPayloadsInOrder(t *testing.T) {
 
 	db := open(t, url)
 	for i := range 16 {
-		notify(t, db, "views:updated", fmt.Sprint(i))
+		notify(t, db, "views:updated", strconv.Itoa(i))
 		notify(t, db, EventsCreated, payload(int64(i+1)))
 	}
 	for i := range 16 {
-		if got := receive(t, f.C()); got != fmt.Sprint(i) {
+		if got := receive(t, f.C()); got != strconv.Itoa(i) {
 			t.Fatalf("got %q, want %d", got, i)
 		}
 	}
@@ -234,7 +234,7 @@ func TestAFeedNobodyReadsHoldsUpNobodyAndSaysWhatItMissed(t *testing.T) {
 
 	db := open(t, url)
 	for i := range 5 {
-		notify(t, db, "views:updated", fmt.Sprint(i))
+		notify(t, db, "views:updated", strconv.Itoa(i))
 	}
 	notify(t, db, EventsCreated, payload(1))
 	eventually(t, func() bool { return l.LatestPosition() == 1 })
