@@ -1,0 +1,118 @@
+package listener
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Why it matters: a read that times out in the middle of a message must not
+// lose the half that came, or every later byte is taken for something else.
+func TestAMessageThatArrivesInTwoHalvesSurvivesTheHeartbeat(t *testing.T) {
+	t.Parallel()
+	server, client := net.Pipe()
+	c := newConn(client, 50*time.Millisecond)
+	want := packet(kindNotification, "\x00\x00\x00\x07events:created\x00hello\x00")
+	done := background(func() {
+		send(t, server, want[:3]) // then silence, until the client asks
+		ping, err := bufio.NewReader(server).ReadString(';')
+		if err != nil || !strings.HasPrefix(ping, "Q") {
+			t.Errorf("ping %q: %v", ping, err)
+		}
+		send(t, server, want[3:])
+	})
+	m, err := c.receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	channel, payload, err := m.notification()
+	if err != nil || channel != EventsCreated || payload != "hello" {
+		t.Errorf("%q %q %v", channel, payload, err)
+	}
+	_ = client.Close()
+	_ = server.Close()
+	done()
+}
+
+func TestASilentServerIsGivenUp(t *testing.T) {
+	t.Parallel()
+	server, client := net.Pipe()
+	done := background(func() {
+		if _, err := server.Read(make([]byte, 64)); err != nil { // never answered
+			t.Errorf("no ping: %v", err)
+		}
+	})
+	_, err := newConn(client, 20*time.Millisecond).receive()
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	_ = client.Close()
+	_ = server.Close()
+	done()
+}
+
+func TestAnErrorMessageKeepsItsTextAndCode(t *testing.T) {
+	t.Parallel()
+	m := message{kind: kindError, body: []byte("SFATAL\x00C57P01\x00Mterminating connection\x00\x00")}
+	if got := m.failure().Error(); got != "server: terminating connection (SQLSTATE 57P01)" {
+		t.Error(got)
+	}
+}
+
+func FuzzReceive(f *testing.F) {
+	f.Add(packet(kindNotification, "\x00\x00\x00\x07events:created\x00hello\x00"))
+	f.Add(packet(kindNotification, "\x00\x00"))
+	f.Add(packet(kindNotification, "\x00\x00\x00\x07no end"))
+	f.Add(packet(kindError, "SERROR\x00C0A000\x00Mno\x00\x00"))
+	f.Add(packet(kindReady, "I"))
+	f.Add([]byte{'A', 0, 0, 0, 3})
+	f.Add([]byte{'A', 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		c := newConn(recording{bytes.NewReader(stream)}, time.Minute)
+		for {
+			m, err := c.receive()
+			if err != nil {
+				return
+			}
+			if len(m.body) > len(stream) {
+				t.Errorf("%d bytes made of %d", len(m.body), len(stream))
+			}
+			if channel, payload, err := m.notification(); err == nil && strings.ContainsRune(channel+payload, 0) {
+				t.Errorf("NUL in %q %q", channel, payload)
+			}
+			if m.failure() == nil {
+				t.Error("a failure that is none")
+			}
+		}
+	})
+}
+
+func send(t *testing.T, to net.Conn, b []byte) {
+	t.Helper()
+	if _, err := to.Write(b); err != nil {
+		t.Errorf("send: %v", err)
+	}
+}
+
+// packet frames a server message.
+func packet(kind byte, body string) []byte {
+	frame := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)) //nolint:gosec // short
+	return append(frame, body...)
+}
+
+// recording is a connection that plays a stream and has no deadlines.
+type recording struct{ *bytes.Reader }
+
+func (recording) Write(b []byte) (int, error)      { return len(b), nil }
+func (recording) Close() error                     { return nil }
+func (recording) LocalAddr() net.Addr              { return nil }
+func (recording) RemoteAddr() net.Addr             { return nil }
+func (recording) SetDeadline(time.Time) error      { return nil }
+func (recording) SetReadDeadline(time.Time) error  { return nil }
+func (recording) SetWriteDeadline(time.Time) error { return nil }
