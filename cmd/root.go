@@ -21,7 +21,7 @@ date from it, and serves both over HTTP.
 Every setting is a flag, a variable in the environment or a line in the file
 .env, in this order: --pool-size is APP_POOL_SIZE. "app config show" prints what
 holds and where it came from.`,
-		Example:       "  app config show\n  APP_LOG_LEVEL=debug app config show --output json",
+		Example:       "  app run\n  app config show\n  APP_LOG_LEVEL=debug app config show --output json",
 		SilenceErrors: true, // execute prints them
 		SilenceUsage:  true,
 	}
@@ -30,8 +30,10 @@ holds and where it came from.`,
 	root.PersistentFlags().SortFlags = false
 	root.SetUsageTemplate(briefUsage(root.UsageTemplate()))
 	root.AddCommand(
+		newRun(),
 		newConfig(),
 		newVersion(),
+		newEmbeddedWatch(),
 	)
 	return root
 }

@@ -142,6 +142,10 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Go(func() error { return a.listener.Run(background) })
 	parts.Go(func() error { return a.views.Run(background) })
 	parts.Go(func() error { return a.relay(background) })
+	parts.Go(func() error {
+		a.database.Supervise(background)
+		return nil
+	})
 	serving, ctx := errgroup.WithContext(ctx)
 	serving.Go(func() error { return a.api.Serve(ctx, a.socket) })
 	serving.Go(func() error { return a.serveOps(ctx) })

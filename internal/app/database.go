@@ -45,6 +45,14 @@ func OpenDatabase(ctx context.Context, c *config.Config, logger *slog.Logger, wa
 	return &Database{URL: server.URL(), ListenURL: server.URL(), server: server}, nil
 }
 
+// Supervise brings the embedded PostgreSQL back when it dies, until ctx ends. A
+// configured database is somebody else's to look after.
+func (d *Database) Supervise(ctx context.Context) {
+	if d.server != nil {
+		_ = d.server.Supervise(ctx) //nolint:errcheck // ends with ctx and nothing else
+	}
+}
+
 // Close leaves the embedded database, if it is in use.
 func (d *Database) Close() error {
 	if d.server == nil {
@@ -65,19 +73,20 @@ func (d *Database) prepare(ctx context.Context, auto bool, logger *slog.Logger) 
 		return err
 	}
 	defer func() { _ = db.Close() }() //nolint:errcheck // nothing is pending on it
-	if auto {
-		applied, err := migrate.Up(ctx, db, migrations.FS)
-		if err != nil {
-			return err //nolint:wrapcheck // says what it is about
-		}
-		if len(applied) > 0 {
-			logger.InfoContext(ctx, "migrations applied", slog.Int("count", len(applied)))
-		}
-		return nil
-	}
-	pending, err := migrate.Pending(ctx, db, migrations.FS)
+	migrator, err := migrate.New(db, migrations.FS, migrate.Options{})
 	if err != nil {
-		return err //nolint:wrapcheck // says what it is about
+		return err //nolint:wrapcheck // names the file
+	}
+	if auto {
+		applied, err := migrator.Up(ctx)
+		if len(applied) > 0 {
+			logger.InfoContext(ctx, "migrations applied", slog.Any("names", applied))
+		}
+		return err //nolint:wrapcheck // names the migration
+	}
+	pending, err := migrator.Pending(ctx)
+	if err != nil {
+		return err //nolint:wrapcheck // a fault.Error
 	}
 	if len(pending) > 0 {
 		return fault.New(fault.Unavailable, "migrations-pending",

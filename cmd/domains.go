@@ -1,0 +1,12 @@
+package cmd
+
+import (
+	"onepg/internal/domains"
+	"onepg/internal/domains/users"
+)
+
+// constructors lists the domains that the program consists of. A new one is a
+// folder in internal/domains, a migration for its view, and its New here.
+func constructors() []domains.Constructor {
+	return []domains.Constructor{users.New}
+}
