@@ -21,7 +21,7 @@ func TestConfigShowNamesTheSourceOfEachSetting(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("APP_POOL_WAIT=3s\nAPP_LOG_LEVEL=warn\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := appIn(t, dir, []string{"APP_LOG_LEVEL=debug"}, "config", "show", "--addr=127.0.0.1:1", "--output=json")
+	got := invokeIn(t, dir, []string{"APP_LOG_LEVEL=debug"}, "config", "show", "--addr=127.0.0.1:1", "--output=json")
 	var settings []config.Setting
 	if err := json.Unmarshal([]byte(got.stdout), &settings); err != nil {
 		t.Fatalf("%v in:\n%s%s", err, got.stdout, got.stderr)
@@ -56,13 +56,13 @@ func TestNoCommandPrintsAPassword(t *testing.T) {
 			{"config", "show", "--listen-url", "mysql://u:" + canary + "@h"},
 			{"config", "show", "--database-urll", "postgres://u:" + canary + "@h"},
 		} {
-			got := app(t, env, args...)
+			got := invoke(t, env, args...)
 			if strings.Contains(got.stdout+got.stderr, canary) {
 				t.Errorf("app %v prints the password:\n%s%s", args[:2], got.stdout, got.stderr)
 			}
 		}
 	}
-	if got := app(t, valid, "config", "show"); !strings.Contains(got.stdout, "postgres://u:xxxxx@h/db") {
+	if got := invoke(t, valid, "config", "show"); !strings.Contains(got.stdout, "postgres://u:xxxxx@h/db") {
 		t.Errorf("the rest of the URL is not shown:\n%s", got.stdout)
 	}
 }
@@ -107,7 +107,7 @@ func TestListsAreTablesForPeopleAndArraysForPrograms(t *testing.T) {
 
 func TestVersionNamesTheGoReleaseAndTheRevision(t *testing.T) {
 	t.Parallel()
-	got := app(t, nil, "version", "--output", "json")
+	got := invoke(t, nil, "version", "--output", "json")
 	var b build
 	if err := json.Unmarshal([]byte(got.stdout), &b); err != nil {
 		t.Fatal(err)

@@ -51,13 +51,13 @@ type outcome struct {
 	stdout, stderr string
 }
 
-// app runs the binary in an empty directory with no APP_* variables but env.
-func app(t *testing.T, env []string, args ...string) outcome {
+// invoke runs the binary in an empty directory with no APP_* variables but env.
+func invoke(t *testing.T, env []string, args ...string) outcome {
 	t.Helper()
-	return appIn(t, t.TempDir(), env, args...)
+	return invokeIn(t, t.TempDir(), env, args...)
 }
 
-func appIn(t *testing.T, dir string, env []string, args ...string) outcome {
+func invokeIn(t *testing.T, dir string, env []string, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr strings.Builder
 	c := exec.CommandContext(t.Context(), binary, args...)
@@ -104,7 +104,7 @@ func TestTheExitCodeTellsFailureFromMisuse(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := app(t, test.env, test.args...)
+			got := invoke(t, test.env, test.args...)
 			if got.code != test.code || !strings.Contains(got.stderr, test.stderr) {
 				t.Errorf("exit %d, want %d; standard error, want %q:\n%s", got.code, test.code, test.stderr, got.stderr)
 			}
@@ -135,7 +135,7 @@ func TestACommandThatFailsExitsWithOne(t *testing.T) {
 func TestHelpAndVersionWorkWithBrokenSettings(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"version"}, {"--help"}, {"completion", "bash"}, {"help", "config"}} {
-		if got := app(t, []string{"APP_ADDR=nonsense"}, args...); got.code != exitDone {
+		if got := invoke(t, []string{"APP_ADDR=nonsense"}, args...); got.code != exitDone {
 			t.Errorf("app %v: exit %d\n%s", args, got.code, got.stderr)
 		}
 	}
@@ -158,14 +158,14 @@ func TestEveryCommandExplainsItselfWithExamples(t *testing.T) {
 func TestCompletionKnowsCommandsAndValues(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		if got := app(t, nil, "completion", shell); got.code != exitDone || !strings.Contains(got.stdout, "app") {
+		if got := invoke(t, nil, "completion", shell); got.code != exitDone || !strings.Contains(got.stdout, "app") {
 			t.Errorf("completion %s: exit %d\n%s", shell, got.code, got.stderr)
 		}
 	}
-	if got := app(t, nil, "__complete", "config", ""); !strings.Contains(got.stdout, "show") {
+	if got := invoke(t, nil, "__complete", "config", ""); !strings.Contains(got.stdout, "show") {
 		t.Errorf("config completes to %s", got.stdout)
 	}
-	if got := app(t, nil, "__complete", "version", "--output", ""); !strings.Contains(got.stdout, "json") {
+	if got := invoke(t, nil, "__complete", "version", "--output", ""); !strings.Contains(got.stdout, "json") {
 		t.Errorf("--output completes to %s", got.stdout)
 	}
 }
