@@ -36,9 +36,16 @@ func FindBinaries(ctx context.Context, dir string) (Binaries, error) {
 // choose is FindBinaries for a cluster of a given major version; 0 is a new one.
 func choose(ctx context.Context, dir string, major int) (Binaries, error) {
 	if dir == "" {
-		return pick(installed(ctx), major)
+		all := installed(ctx)
+		if ctx.Err() != nil { // What was found is not all there is.
+			return Binaries{}, fmt.Errorf("look for PostgreSQL: %w", ctx.Err())
+		}
+		return pick(all, major)
 	}
 	found, err := inspect(ctx, dir)
+	if ctx.Err() != nil {
+		return Binaries{}, fmt.Errorf("look for PostgreSQL: %w", ctx.Err())
+	}
 	if err != nil {
 		return Binaries{}, fault.Wrap(err, fault.Unavailable, "postgres-missing",
 			fmt.Sprintf("APP_PG_BINDIR: there is no PostgreSQL server in %s (postgres and initdb are needed)", dir))
