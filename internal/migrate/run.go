@@ -1,0 +1,79 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"time"
+
+	"github.com/uptrace/bun"
+	bunmigrate "github.com/uptrace/bun/migrate"
+
+	"onepg/internal/postgres"
+)
+
+// apply runs a migration's up file and notes it as applied in the group.
+func (m *Migrator) apply(ctx context.Context, next *bunmigrate.Migration, group int64) error {
+	b := m.runner(func(ctx context.Context, conn bun.IConn, done *bunmigrate.Migration) error {
+		if _, err := conn.ExecContext(ctx,
+			"INSERT INTO bun_migrations (name, group_id) VALUES (?, ?)", done.Name, group); err != nil {
+			return fmt.Errorf("note it as applied: %w", err)
+		}
+		return nil
+	})
+	return m.retry(ctx, m.atomic(next, ".tx.up.sql"), func() error { return next.Up(ctx, b, next) })
+}
+
+// revert runs a migration's down file and deletes its note.
+func (m *Migrator) revert(ctx context.Context, next *bunmigrate.Migration) error {
+	b := m.runner(func(ctx context.Context, conn bun.IConn, done *bunmigrate.Migration) error {
+		result, err := conn.ExecContext(ctx, "DELETE FROM bun_migrations WHERE name = ?", done.Name)
+		if err != nil {
+			return fmt.Errorf("delete its note: %w", err)
+		}
+		if n, err := result.RowsAffected(); err != nil || n != 1 {
+			return errUnmarked
+		}
+		return nil
+	})
+	return m.retry(ctx, m.atomic(next, ".tx.down.sql"), func() error { return next.Down(ctx, b, next) })
+}
+
+// runner makes bun's part of the work: read a file, cut it into statements and
+// run them, here between two hooks in the same transaction. The first proves
+// that this session holds the lock, the last writes the note.
+func (m *Migrator) runner(mark bunmigrate.MigrationHook) *bunmigrate.Migrator {
+	return bunmigrate.NewMigrator(m.db, bunmigrate.NewMigrations(),
+		bunmigrate.BeforeMigration(proveLock), bunmigrate.AfterMigration(mark))
+}
+
+// atomic reports whether a file runs in a transaction.
+func (m *Migrator) atomic(next *bunmigrate.Migration, suffix string) bool {
+	_, err := fs.Stat(m.files, next.String()+suffix)
+	return err == nil
+}
+
+// retry repeats a step that live traffic kept from its locks. What is not
+// atomic runs once: what it did before it failed is still there.
+func (m *Migrator) retry(ctx context.Context, atomic bool, step func() error) error {
+	for try := 1; ; try++ {
+		err := step()
+		again := postgres.IsLockTimeout(err) || postgres.Retryable(err)
+		if !atomic || !again || try == m.o.Tries || !pause(ctx, rand.N(m.o.RetryPause)) { //nolint:gosec // jitter
+			return postgres.Fault(err)
+		}
+	}
+}
+
+// pause reports false if the context ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
