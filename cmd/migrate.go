@@ -1,0 +1,247 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/uptrace/bun"
+
+	"onepg/internal/migrate"
+)
+
+// migrateDeps is what the migrate commands take from the program around them.
+type migrateDeps struct {
+	// open gives the database to migrate, opened with
+	// postgres.Options.ForMigrations, and what to call when done with it.
+	open func(context.Context) (*bun.DB, func() error, error)
+	// files are the migrations of this binary; dir is where create writes the
+	// next one, in the source tree.
+	files fs.FS
+	dir   string
+	now   func() time.Time
+}
+
+// newMigrateCommand is "app migrate".
+func newMigrateCommand(deps migrateDeps) *cobra.Command {
+	group := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database's schema to the state this binary needs",
+		Long: `Bring the database's schema to the state this binary needs, and back.
+
+The migrations are part of the binary. Each runs in one transaction together with
+the note that it ran, so a migrator that is killed leaves nothing half done: run it
+again. Several may be started at once; one works and the others wait for it.`,
+		Example: `  app migrate status
+  app migrate up
+  app migrate create add_user_phone`,
+		Args: cobra.NoArgs,
+	}
+	group.AddCommand(
+		newMigrateInitCommand(deps), newMigrateUpCommand(deps), newMigrateDownCommand(deps),
+		newMigrateStatusCommand(deps), newMigrateCreateCommand(deps), newMigrateUnlockCommand(deps))
+	return group
+}
+
+func newMigrateInitCommand(deps migrateDeps) *cobra.Command {
+	return &cobra.Command{
+		Use:   "init",
+		Short: "Create the tables that note what was applied",
+		Long: `Create the tables that note which migrations were applied. "up" does this itself;
+on its own it is for a database that another role prepares. Running it again
+changes nothing.`,
+		Example: `  app migrate init`,
+		Args:    cobra.NoArgs,
+		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
+			if err := m.Init(cmd.Context()); err != nil {
+				return err //nolint:wrapcheck // it says what was being done
+			}
+			return printLine(cmd, "The migration tables are ready.")
+		}),
+	}
+}
+
+func newMigrateUpCommand(deps migrateDeps) *cobra.Command {
+	return &cobra.Command{
+		Use:   "up",
+		Short: "Apply every migration that is not applied yet",
+		Long: `Apply every migration that is not applied yet, oldest first. What one run applies is
+a group, which "down" reverts as a whole.
+
+A migration waits two seconds for a table that is in use, gives way to the traffic and
+tries again. If one fails, those before it stay applied.`,
+		Example: `  app migrate up
+  APP_DATABASE_URL=postgres://app@db.example.com/app app migrate up`,
+		Args: cobra.NoArgs,
+		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
+			done, err := m.Up(cmd.Context())
+			return report(cmd, "applied", done, "Nothing to apply: the schema is up to date.", err)
+		}),
+	}
+}
+
+func newMigrateDownCommand(deps migrateDeps) *cobra.Command {
+	return &cobra.Command{
+		Use:   "down",
+		Short: "Revert the last group of migrations",
+		Long: `Revert the last group of migrations, newest first. It does not ask, and what the
+reverted migrations created is dropped with its data; "status" shows the groups.
+
+A group with a migration of a newer version of this program is left alone.`,
+		Example: `  app migrate status
+  app migrate down`,
+		Args: cobra.NoArgs,
+		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
+			done, err := m.Down(cmd.Context())
+			return report(cmd, "reverted", done, "Nothing to revert: no migration is applied.", err)
+		}),
+	}
+}
+
+func newMigrateStatusCommand(deps migrateDeps) *cobra.Command {
+	output := "table"
+	status := &cobra.Command{
+		Use:   "status",
+		Short: "List the migrations and where each stands",
+		Long: `List the migrations and where each stands: applied, pending, or unknown, which means
+that another version of this program applied it. Nothing is changed.`,
+		Example: `  app migrate status
+  app migrate status --output json`,
+		Args: cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			if output != "table" && output != "json" {
+				return fmt.Errorf("--output is table or json, not %q", output)
+			}
+			return nil
+		},
+		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
+			list, err := m.Status(cmd.Context())
+			if err != nil {
+				return err //nolint:wrapcheck // it says what was being done
+			}
+			if output == "json" {
+				return printStatusJSON(cmd.OutOrStdout(), list)
+			}
+			return printStatusTable(cmd.OutOrStdout(), list)
+		}),
+	}
+	status.Flags().StringVarP(&output, "output", "o", output, "table or json")
+	return status
+}
+
+func newMigrateCreateCommand(deps migrateDeps) *cobra.Command {
+	return &cobra.Command{
+		Use:   "create NAME",
+		Short: "Write the files of a new, empty migration",
+		Long: `Write the files of a new, empty migration into ` + deps.dir + `/: NAME's up file, which makes the
+change, and its down file, which undoes it. NAME is lower-case letters, digits and
+underscores. No database is needed; run it in the root of the source tree.`,
+		Example: `  app migrate create add_user_phone`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			paths, err := migrate.Create(deps.dir, args[0], deps.now())
+			if err != nil {
+				return err //nolint:wrapcheck // it says what was being done
+			}
+			for _, path := range paths {
+				if err := printLine(cmd, "created "+path); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func newMigrateUnlockCommand(deps migrateDeps) *cobra.Command {
+	return &cobra.Command{
+		Use:   "unlock",
+		Short: "Remove a lock that another migration tool left behind",
+		Long: `Remove the lock row that another tool built on bun left behind when it was killed.
+This program never leaves one: its lock ends with its connection. Make sure that the
+other tool is not running any more.`,
+		Example: `  app migrate unlock`,
+		Args:    cobra.NoArgs,
+		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
+			removed, err := m.Unlock(cmd.Context())
+			if err != nil {
+				return err //nolint:wrapcheck // it says what was being done
+			}
+			if removed {
+				return printLine(cmd, "Removed the lock another tool had left.")
+			}
+			return printLine(cmd, "There was no lock to remove.")
+		}),
+	}
+}
+
+// run opens the database for a command, hands it a Migrator, and closes the
+// database whatever happens.
+func (d migrateDeps) run(do func(*cobra.Command, *migrate.Migrator) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) (err error) {
+		db, closeDB, err := d.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closeDB()) }()
+		m, err := migrate.New(db, d.files, migrate.Options{})
+		if err != nil {
+			return err //nolint:wrapcheck // it names the file
+		}
+		return do(cmd, m)
+	}
+}
+
+// report prints what was done, also before a failure, or that there was nothing.
+func report(cmd *cobra.Command, verb string, done []string, nothing string, err error) error {
+	if err == nil && len(done) == 0 {
+		return printLine(cmd, nothing)
+	}
+	for _, name := range done {
+		err = errors.Join(err, printLine(cmd, verb+" "+name))
+	}
+	return err
+}
+
+func printLine(cmd *cobra.Command, line string) error {
+	if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
+
+func printStatusJSON(w io.Writer, list []migrate.Status) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(list); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
+
+func printStatusTable(w io.Writer, list []migrate.Status) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	lines := []string{"NAME\tSTATE\tGROUP\tAPPLIED AT"}
+	for _, s := range list {
+		line := s.Name + "\t" + string(s.State)
+		if s.AppliedAt != nil {
+			line += fmt.Sprintf("\t%d\t%s", s.Group, s.AppliedAt.Format(time.RFC3339))
+		}
+		lines = append(lines, line)
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(table, line); err != nil {
+			return fmt.Errorf("write the output: %w", err)
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
