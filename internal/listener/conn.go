@@ -3,7 +3,6 @@ package listener
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,8 +11,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"github.com/uptrace/bun/driver/pgdriver"
 )
 
 // The kinds of server message that mean something to a listener; see "Message
@@ -56,21 +53,6 @@ type conn struct {
 
 func newConn(nc net.Conn, silence time.Duration) *conn {
 	return &conn{net: nc, reader: bufio.NewReader(nc), silence: silence}
-}
-
-// tieToContext makes connections live no longer than the context they were
-// opened with. Why: a cancelled context does not interrupt a read of pgdriver,
-// and a handshake that fails leaves its socket open.
-func tieToContext(config *pgdriver.Config) {
-	dial := config.Dialer
-	config.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		nc, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, fmt.Errorf("dial: %w", err)
-		}
-		context.AfterFunc(ctx, func() { _ = nc.Close() })
-		return nc, nil
-	}
 }
 
 // listen subscribes to the channels and returns when the subscription holds:

@@ -3,9 +3,11 @@ package listener
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -16,7 +18,19 @@ import (
 // lose the half that came, or every later byte is taken for something else.
 func TestAMessageThatArrivesInTwoHalvesSurvivesTheHeartbeat(t *testing.T) {
 	t.Parallel()
-	server, client := net.Pipe()
+	for name, pair := range map[string]func(*testing.T) (server, client net.Conn){
+		"plain": plainPair, "TLS": tlsPair,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, client := pair(t)
+			receiveInHalves(t, server, client)
+		})
+	}
+}
+
+func receiveInHalves(t *testing.T, server, client net.Conn) {
+	t.Helper()
 	c := newConn(client, 50*time.Millisecond)
 	want := packet(kindNotification, "\x00\x00\x00\x07events:created\x00hello\x00")
 	done := background(func() {
@@ -38,6 +52,30 @@ func TestAMessageThatArrivesInTwoHalvesSurvivesTheHeartbeat(t *testing.T) {
 	_ = client.Close()
 	_ = server.Close()
 	done()
+}
+
+func plainPair(*testing.T) (server, client net.Conn) { return net.Pipe() }
+
+// tlsPair is a pair that has shaken hands. TLS keeps state of its own when a
+// read times out.
+func tlsPair(t *testing.T) (server, client net.Conn) {
+	t.Helper()
+	plainServer, plainClient := plainPair(t)
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	tlsServer := tls.Server(plainServer, &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12})
+	tlsClient := tls.Client(plainClient, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a pipe
+	shaken := background(func() {
+		if err := tlsServer.HandshakeContext(t.Context()); err != nil {
+			t.Errorf("handshake: %v", err)
+		}
+	})
+	if err := tlsClient.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	shaken()
+	return tlsServer, tlsClient
 }
 
 func TestASilentServerIsGivenUp(t *testing.T) {

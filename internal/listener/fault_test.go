@@ -18,7 +18,7 @@ func TestAHalfOpenConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	p := startProxy(t, url)
-	l := start(t, Options{URL: p.URL, Interval: never})
+	l := start(t, p.URL, Options{Interval: never})
 	s := l.Subscribe()
 	defer s.Close()
 	eventually(t, l.listening)
@@ -40,15 +40,11 @@ func TestAServerThatIsSilentFromTheStartHoldsUpNeitherTheTimerNorTheEnd(t *testi
 	t.Parallel()
 	p := startProxy(t, pgtest.New(t))
 	p.set(func() { p.freeze = true })
-	l := mustNew(t, Options{URL: p.URL, Interval: 10 * time.Millisecond})
+	l := prepare(t, p.URL, Options{Interval: 10 * time.Millisecond})
 	s := l.Subscribe()
 	defer s.Close()
 	stop := run(t, l)
-	eventually(t, func() bool {
-		p.change.L.Lock()
-		defer p.change.L.Unlock()
-		return len(p.links) > 0
-	})
+	eventually(t, func() bool { return p.connections() > 0 })
 	for range 10 {
 		receive(t, s.C())
 	}
@@ -60,8 +56,8 @@ func TestServiceIsNormalSoonAfterTheServerIsBack(t *testing.T) {
 	url := pgtest.New(t)
 	p := startProxy(t, url)
 	log := new(journal)
-	l := start(t, Options{
-		URL: p.URL, Interval: 50 * time.Millisecond, Channels: []string{"views:updated"}, Logger: log.logger(),
+	l := start(t, p.URL, Options{
+		Interval: 50 * time.Millisecond, Channels: []string{"views:updated"}, Logger: log.logger(),
 	})
 	s := l.Subscribe()
 	defer s.Close()
@@ -99,7 +95,7 @@ func TestAServerThatTakesListenButDeliversNothingMeansPolling(t *testing.T) {
 	p := startProxy(t, url)
 	p.set(func() { p.deaf = true })
 	log := new(journal)
-	l := mustNew(t, Options{URL: p.URL, Interval: 10 * time.Millisecond, Logger: log.logger()})
+	l := prepare(t, p.URL, Options{Interval: 10 * time.Millisecond, Logger: log.logger()})
 	l.pollingRetry = 10 * time.Millisecond
 	t.Cleanup(run(t, l))
 	s := l.Subscribe()
@@ -115,6 +111,7 @@ func TestAServerThatTakesListenButDeliversNothingMeansPolling(t *testing.T) {
 
 	p.set(func() { p.deaf = false })
 	eventually(t, l.listening)
+	eventually(t, func() bool { return p.connections() == 1 }) // none of the attempts left one open
 	notify(t, open(t, url), EventsCreated, payload(1))
 	eventually(t, func() bool { return l.LatestPosition() == 1 })
 }

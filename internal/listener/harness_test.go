@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"path"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,23 +20,23 @@ import (
 const (
 	never   = time.Hour        // an interval that takes the timer out of a test
 	patient = 20 * time.Second // twice what we promise, for a machine that is busy
+
+	nowhere = "postgres://nobody@127.0.0.1:1/none?sslmode=disable"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func mustNew(t *testing.T, options Options) *Listener {
+// prepare makes a listener with its own pool on the database at url.
+func prepare(t *testing.T, url string, options Options) *Listener {
 	t.Helper()
-	l, err := New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
+	options.DB = open(t, url, pgdriver.WithApplicationName("listener"))
+	return New(options)
 }
 
 // start runs a listener until the test ends.
-func start(t *testing.T, options Options) *Listener {
+func start(t *testing.T, url string, options Options) *Listener {
 	t.Helper()
-	l := mustNew(t, options)
+	l := prepare(t, url, options)
 	t.Cleanup(run(t, l))
 	return l
 }
@@ -54,8 +56,8 @@ func run(t *testing.T, l *Listener) (stop func()) {
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(2 * time.Second):
-			t.Errorf("Run goes on 2 s after its context ended; then: %v", <-done)
+		case <-time.After(connectTimeout + time.Second):
+			t.Errorf("Run goes on long after its context ended; then: %v", <-done)
 		}
 	}
 }
@@ -69,11 +71,25 @@ func background(f func()) (wait func()) {
 
 func (l *Listener) listening() bool { return l.Status().Mode == Listening }
 
-func open(t *testing.T, url string) *bun.DB {
+func open(t *testing.T, url string, options ...pgdriver.Option) *bun.DB {
 	t.Helper()
-	db := bun.NewDB(sql.OpenDB(pgdriver.NewConnector(pgdriver.WithDSN(url))), pgdialect.New())
+	options = append([]pgdriver.Option{pgdriver.WithConfig(target(url))}, options...)
+	db := bun.NewDB(sql.OpenDB(pgdriver.NewConnector(options...)), pgdialect.New())
 	t.Cleanup(func() { _ = db.Close() })
 	return db
+}
+
+// target reads a URL of a test database, also in libpq's form for a socket,
+// which names the directory.
+func target(url string) *pgdriver.Config {
+	config := pgdriver.NewConnector(pgdriver.WithDSN(url)).Config()
+	if config.Network == "unix" {
+		config.TLSConfig = nil
+		if !strings.HasPrefix(path.Base(config.Addr), ".s.PGSQL.") {
+			config.Addr = path.Join(config.Addr, ".s.PGSQL.5432")
+		}
+	}
+	return config
 }
 
 func exec(t *testing.T, db *bun.DB, query string, args ...any) {

@@ -20,8 +20,9 @@
 // that arrives. When it does not, the timer alone does the work and Status
 // says polling.
 //
-// It fails by being late, never by being wrong: no error leaves it but that of
-// an unusable URL. Garbage in the channel is counted and dropped.
+// It fails by being late, never by being wrong: whatever the database does is
+// reported by Status and the log, and no error leaves it. Garbage in the
+// channel is counted and dropped.
 package listener
 
 import (
@@ -38,9 +39,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/driver/pgdriver"
-
-	"onepg/internal/fault"
 )
 
 const (
@@ -75,10 +75,12 @@ type Status struct {
 	LastHeard     time.Time // last message of the server, signs of life included; zero if none yet
 }
 
-// Options configures a Listener. Only URL is required.
+// Options configures a Listener. Only DB is required.
 type Options struct {
-	// URL is a direct connection to the database, in a form pgdriver reads.
-	URL string
+	// DB is a pool for the listener alone, over pgdriver and straight to the
+	// server where the others go through a pooler. Two connections suffice: one
+	// that listens and, for a moment, one that sends the probe.
+	DB *bun.DB
 	// Channels are those to listen to beside EventsCreated.
 	Channels []string
 	// Interval is the timer's; the default is one second.
@@ -91,7 +93,7 @@ type Options struct {
 // one with New and start it with Run; all other methods may be called before,
 // during and after Run, from any goroutine.
 type Listener struct {
-	connector    *pgdriver.Connector
+	db           *bun.DB
 	channels     []string
 	interval     time.Duration
 	pollingRetry time.Duration
@@ -106,21 +108,10 @@ type Listener struct {
 	feeds         map[*Feed]struct{}
 }
 
-// New prepares a listener without connecting. It fails only if the URL cannot
-// be read.
-func New(options Options) (*Listener, error) {
-	opened, err := pgdriver.NewDriver().OpenConnector(options.URL)
-	connector, ok := opened.(*pgdriver.Connector)
-	if err != nil || !ok {
-		// Why without the cause: it quotes the URL, which holds a password.
-		return nil, fault.New(fault.Invalid, "listen-url-invalid", "The URL to listen on is not a postgres:// URL.")
-	}
-	config := connector.Config()
-	config.AppName = cmp.Or(config.AppName, "onepg listener")
-	config.DialTimeout, config.ReadTimeout, config.WriteTimeout = connectTimeout, connectTimeout, connectTimeout
-	tieToContext(config)
+// New prepares a listener without connecting.
+func New(options Options) *Listener {
 	return &Listener{
-		connector:     connector,
+		db:            options.DB,
 		channels:      append([]string{EventsCreated}, options.Channels...),
 		interval:      cmp.Or(options.Interval, defaultInterval),
 		pollingRetry:  pollingRetry,
@@ -128,12 +119,13 @@ func New(options Options) (*Listener, error) {
 		status:        Status{Mode: Down},
 		subscriptions: make(map[*Subscription]struct{}),
 		feeds:         make(map[*Feed]struct{}),
-	}, nil
+	}
 }
 
 // Run listens until ctx is done and then returns nil; no fault of the database
-// ends it earlier. When it returns its connections are closed and its
-// goroutines gone. One Run at a time.
+// ends it earlier. It returns at once, or within three seconds when a server
+// is silent in the middle of connecting, and leaves no connection and no
+// goroutine behind. One Run at a time.
 func (l *Listener) Run(ctx context.Context) error {
 	var timer sync.WaitGroup
 	timer.Go(func() { l.runTimer(ctx) })
@@ -169,24 +161,57 @@ func (l *Listener) runTimer(ctx context.Context) {
 
 // session listens on one connection and returns why it ended.
 func (l *Listener) session(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	opened, err := l.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = opened.Close() }()
-	c := newConn(opened.Conn(), silence)
+	return l.dedicated(ctx, func(cn *pgdriver.Conn) error {
+		c := newConn(cn.Conn(), silence)
+		// Why a channel of its own: its name is the secret that proves the probe.
+		probe := "onepg:probe:" + uuid.NewString()
+		if err := c.listen(append(slices.Clone(l.channels), probe)); err != nil {
+			return err
+		}
+		if err := l.sendProbe(ctx, probe); err != nil {
+			return err
+		}
+		return l.follow(ctx, c, probe)
+	})
+}
 
-	// Why a channel of its own: its name is the secret that proves the probe.
-	probe := "onepg:probe:" + uuid.NewString()
-	if err := c.listen(append(slices.Clone(l.channels), probe)); err != nil {
-		return err
+// sendProbe notifies the channel from a second connection. Why not from the
+// first: a pooler would hand us the notification together with the answer, as
+// it would not hand us anybody else's.
+func (l *Listener) sendProbe(ctx context.Context, channel string) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return l.dedicated(ctx, func(cn *pgdriver.Conn) error {
+		args := []driver.NamedValue{{Ordinal: 1, Value: channel}}
+		if _, err := cn.ExecContext(ctx, "SELECT pg_notify($1, '')", args); err != nil {
+			return fmt.Errorf("send probe: %w", err)
+		}
+		return nil
+	})
+}
+
+// dedicated runs f with a connection that is closed after f, or when ctx ends:
+// a cancelled context does not interrupt a read of pgdriver. Why it never goes
+// back to the pool: a session that listens is of no use to others, and an idle
+// one may be half-open when it is wanted next.
+func (l *Listener) dedicated(ctx context.Context, f func(*pgdriver.Conn) error) error {
+	limited, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	pooled, err := l.db.DB.Conn(limited)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
 	}
-	if err := l.sendProbe(ctx, probe); err != nil {
-		return err
-	}
-	return l.follow(ctx, c, probe)
+	defer func() { _ = pooled.Close() }()
+	return pooled.Raw(func(driverConn any) error { //nolint:wrapcheck // it is f's error
+		cn, ok := driverConn.(*pgdriver.Conn)
+		if !ok {
+			return fmt.Errorf("cannot listen on a %T", driverConn)
+		}
+		closeConn := func() { _ = cn.Close() }
+		defer closeConn()
+		defer context.AfterFunc(ctx, closeConn)()
+		return f(cn)
+	})
 }
 
 // follow delivers what arrives until the connection ends. It returns errDeaf
@@ -219,35 +244,6 @@ func (l *Listener) follow(ctx context.Context, c *conn, probe string) error {
 			l.deliver(channel, payload)
 		}
 	}
-}
-
-// open connects. The connection ends with ctx.
-func (l *Listener) open(ctx context.Context) (*pgdriver.Conn, error) {
-	opened, err := l.connector.Connect(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	cn, ok := opened.(*pgdriver.Conn)
-	if !ok {
-		return nil, fmt.Errorf("connect: unexpected connection %T", opened)
-	}
-	return cn, nil
-}
-
-// sendProbe notifies the channel from a second connection. Why not from the
-// first: a pooler would hand us the notification together with the answer, as
-// it would not hand us anybody else's.
-func (l *Listener) sendProbe(ctx context.Context, channel string) error {
-	cn, err := l.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = cn.Close() }()
-	args := []driver.NamedValue{{Ordinal: 1, Value: channel}}
-	if _, err := cn.ExecContext(ctx, "SELECT pg_notify($1, '')", args); err != nil {
-		return fmt.Errorf("send probe: %w", err)
-	}
-	return nil
 }
 
 // heard notes a sign of life.

@@ -14,7 +14,7 @@ import (
 func TestAnAnnouncedEventWakesAtOnceAndTellsItsPosition(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	l := start(t, Options{URL: url, Interval: never})
+	l := start(t, url, Options{Interval: never})
 	s := l.Subscribe()
 	defer s.Close()
 	eventually(t, l.listening)
@@ -34,12 +34,12 @@ func TestNothingSentOnceListeningIsReportedIsMissed(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	db := open(t, url)
-	for range 300 {
-		l := mustNew(t, Options{URL: url, Interval: never})
+	l := prepare(t, url, Options{Interval: never})
+	for position := range int64(300) {
 		stop := run(t, l)
 		eventually(t, l.listening)
-		notify(t, db, EventsCreated, payload(1))
-		eventually(t, func() bool { return l.LatestPosition() == 1 })
+		notify(t, db, EventsCreated, payload(position+1))
+		eventually(t, func() bool { return l.LatestPosition() == position+1 })
 		stop()
 	}
 }
@@ -48,7 +48,7 @@ func TestABurstOfTenThousandIsHeardWholeWithNobodyReading(t *testing.T) {
 	t.Parallel()
 	const burst = 10_000
 	url := pgtest.New(t)
-	l := start(t, Options{URL: url, Interval: never})
+	l := start(t, url, Options{Interval: never})
 	s := l.Subscribe()
 	defer s.Close()
 	eventually(t, l.listening)
@@ -65,7 +65,7 @@ func TestABurstOfTenThousandIsHeardWholeWithNobodyReading(t *testing.T) {
 func TestGarbageFromAnyRoleIsCountedAndWakesNobody(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	l := start(t, Options{URL: url, Interval: never})
+	l := start(t, url, Options{Interval: never})
 	s := l.Subscribe()
 	defer s.Close()
 	eventually(t, l.listening)
@@ -96,7 +96,7 @@ func TestAKilledBackendLosesNoWakeUnderLoad(t *testing.T) {
 	t.Parallel()
 	const kills = 5
 	url := pgtest.New(t)
-	l := start(t, Options{URL: url, Interval: never})
+	l := start(t, url, Options{Interval: never})
 	s := l.Subscribe()
 	defer s.Close()
 	eventually(t, l.listening)
@@ -135,7 +135,7 @@ func TestAKilledBackendLosesNoWakeUnderLoad(t *testing.T) {
 		before := head.Load()
 		eventually(t, func() bool { return head.Load() > before+50 })
 		exec(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-			WHERE datname = current_database() AND application_name = 'onepg listener'`)
+			WHERE datname = current_database() AND application_name = 'listener'`)
 		if kill == kills-1 {
 			close(stopLoad) // the last events fall into the gap, where only the reconnect can wake
 			loaded()
@@ -147,7 +147,7 @@ func TestAKilledBackendLosesNoWakeUnderLoad(t *testing.T) {
 
 func TestTheTimerAloneWakesWithNoServerAtAll(t *testing.T) {
 	t.Parallel()
-	l := start(t, Options{URL: "postgres://nobody@127.0.0.1:1/none?sslmode=disable", Interval: 10 * time.Millisecond})
+	l := start(t, nowhere, Options{Interval: 10 * time.Millisecond})
 	s := l.Subscribe()
 	defer s.Close()
 	for range 20 {
@@ -160,7 +160,7 @@ func TestTheTimerAloneWakesWithNoServerAtAll(t *testing.T) {
 
 func TestTheTimerWakesWithinASecondAndAHalfWhenNotificationsAreLost(t *testing.T) {
 	t.Parallel()
-	l := start(t, Options{URL: pgtest.New(t)}) // the default interval
+	l := start(t, pgtest.New(t), Options{}) // the default interval
 	s := l.Subscribe()
 	defer s.Close()
 	eventually(t, l.listening)
@@ -176,7 +176,7 @@ func TestTheTimerWakesWithinASecondAndAHalfWhenNotificationsAreLost(t *testing.T
 
 func TestAClosedSubscriptionIsForgotten(t *testing.T) {
 	t.Parallel()
-	l := mustNew(t, Options{URL: "postgres://u@localhost/d", Channels: []string{"views:updated"}})
+	l := prepare(t, nowhere, Options{Channels: []string{"views:updated"}})
 	s := l.Subscribe()
 	f, err := l.Feed("views:updated", 1)
 	if err != nil {
@@ -196,7 +196,7 @@ func TestAClosedSubscriptionIsForgotten(t *testing.T) {
 func TestAFeedCarriesPayloadsInOrder(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	l := start(t, Options{URL: url, Channels: []string{"views:updated"}, Interval: never})
+	l := start(t, url, Options{Channels: []string{"views:updated"}, Interval: never})
 	f, err := l.Feed("views:updated", 16)
 	if err != nil {
 		t.Fatal(err)
@@ -223,7 +223,7 @@ func TestAFeedCarriesPayloadsInOrder(t *testing.T) {
 func TestAFeedNobodyReadsHoldsUpNobodyAndSaysWhatItMissed(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	l := start(t, Options{URL: url, Channels: []string{"views:updated"}, Interval: never})
+	l := start(t, url, Options{Channels: []string{"views:updated"}, Interval: never})
 	f, err := l.Feed("views:updated", 2)
 	if err != nil {
 		t.Fatal(err)
@@ -246,27 +246,15 @@ func TestAFeedNobodyReadsHoldsUpNobodyAndSaysWhatItMissed(t *testing.T) {
 
 func TestAFeedOfAChannelNobodyListensToIsAnError(t *testing.T) {
 	t.Parallel()
-	if _, err := mustNew(t, Options{URL: "postgres://u@localhost/d"}).Feed("views:updated", 1); err == nil {
+	if _, err := prepare(t, nowhere, Options{}).Feed("views:updated", 1); err == nil {
 		t.Error("no error")
-	}
-}
-
-func TestAnUnusableURLIsRefusedWithoutShowingIt(t *testing.T) {
-	t.Parallel()
-	for _, url := range []string{"", "mysql://u:s3cret@h/d", "postgres://u:s3cret%zz@h/d", "postgres://u:s3cret@h:port/d"} {
-		_, err := New(Options{URL: url})
-		if err == nil {
-			t.Errorf("%q accepted", url)
-		} else if strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("the password is in %q", err)
-		}
 	}
 }
 
 func TestStartAndStopAtAnyMomentLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	l := mustNew(t, Options{URL: url, Interval: time.Millisecond})
+	l := prepare(t, url, Options{Interval: time.Millisecond})
 	for i := range 60 {
 		stop := run(t, l)
 		if i%2 == 0 { // the others are stopped wherever they happen to be
@@ -281,7 +269,7 @@ func TestStartAndStopAtAnyMomentLeavesNothingBehind(t *testing.T) {
 	eventually(t, func() bool {
 		var backends int
 		err := db.NewSelect().TableExpr("pg_stat_activity").ColumnExpr("count(*)").
-			Where("datname = current_database()").Where("application_name = 'onepg listener'").
+			Where("datname = current_database()").Where("application_name = 'listener'").
 			Scan(t.Context(), &backends)
 		return err == nil && backends == 0
 	})

@@ -6,8 +6,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-
-	"github.com/uptrace/bun/driver/pgdriver"
 )
 
 // A proxy stands between the listener and the server and breaks on command.
@@ -31,20 +29,20 @@ type link struct {
 
 func startProxy(t *testing.T, url string) *proxy {
 	t.Helper()
-	target := pgdriver.NewConnector(pgdriver.WithDSN(url)).Config()
+	server := target(url)
 	var listen net.ListenConfig
 	front, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &proxy{
-		URL: "postgres://" + target.User + ":" + target.Password + "@" + front.Addr().String() +
-			"/" + target.Database + "?sslmode=disable",
+		URL: "postgres://" + server.User + ":" + server.Password + "@" + front.Addr().String() +
+			"/" + server.Database + "?sslmode=disable",
 		change: sync.NewCond(&sync.Mutex{}),
 		links:  make(map[*link]struct{}),
 	}
 	ctx := t.Context()
-	dial := func() (net.Conn, error) { return target.Dialer(ctx, target.Network, target.Addr) }
+	dial := func() (net.Conn, error) { return server.Dialer(ctx, server.Network, server.Addr) }
 	var group sync.WaitGroup
 	group.Go(func() {
 		for {
@@ -89,6 +87,13 @@ func (p *proxy) halfOpen() {
 			l.frozen = true
 		}
 	})
+}
+
+// connections counts those that are open.
+func (p *proxy) connections() int {
+	p.change.L.Lock()
+	defer p.change.L.Unlock()
+	return len(p.links)
 }
 
 func (p *proxy) serve(client net.Conn, dial func() (net.Conn, error)) {
