@@ -107,10 +107,10 @@ func (w *world) run(known []eventsourcing.EventType) *aggregator.Runner {
 		w.t.Fatal(err)
 	}
 	runner, err := aggregator.New(aggregator.Options{
-		DB: w.db, Registry: registry, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
+		DB: w.db, Rebuilder: w.db, Reader: w.db, Registry: registry, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 		Views: []aggregator.View{aggregator.Define[thing, event]("things", "thing", evolve)},
 		Read: func(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-			q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID}
+			q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit}
 			if r.Aggregate != "" {
 				q.Aggregates = []string{r.Aggregate}
 			}
@@ -184,8 +184,14 @@ func (w *world) await(r *aggregator.Runner, position int64) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 	defer cancel()
-	if !r.Wait(ctx, []string{"things"}, position) {
-		w.t.Fatalf("the view did not reach position %d", position)
+	for {
+		all, err := r.Status(ctx)
+		if err != nil {
+			w.t.Fatalf("the view did not reach position %d: %v", position, err)
+		}
+		if all[0].Position >= position {
+			return
+		}
 	}
 }
 
