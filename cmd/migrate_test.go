@@ -2,7 +2,7 @@ package cmd
 
 import (
 	"bytes"
-	"context"
+
 	"encoding/json"
 	"errors"
 	"os"
@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/uptrace/bun"
 
 	"onepg/internal/migrate"
@@ -21,8 +22,8 @@ import (
 // migrateDepsAt migrates the database at url with one migration.
 func migrateDepsAt(url string) migrateDeps {
 	return migrateDeps{
-		open: func(ctx context.Context) (*bun.DB, func() error, error) {
-			db, err := postgres.Open(ctx, postgres.Options{URL: url}.ForMigrations())
+		open: func(c *cobra.Command) (*bun.DB, func() error, error) {
+			db, err := postgres.Open(c.Context(), postgres.Options{URL: url}.ForMigrations())
 			if err != nil {
 				return nil, nil, err
 			}
@@ -104,7 +105,7 @@ func TestMigrateUpReportsWhatWasAppliedBeforeAFailure(t *testing.T) {
 func TestMigrateCreateNeedsNoDatabase(t *testing.T) {
 	t.Parallel()
 	deps := migrateDeps{
-		open: func(context.Context) (*bun.DB, func() error, error) { return nil, nil, errors.New("opened") },
+		open: func(*cobra.Command) (*bun.DB, func() error, error) { return nil, nil, errors.New("opened") },
 		dir:  t.TempDir(), now: migrateDepsAt("").now,
 	}
 	out, err := migrateOutput(t, deps, "create", "add_phone")

@@ -82,7 +82,7 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 // build makes the parts, from the log to the routes.
 func (a *App) build(ctx context.Context) error {
 	var err error
-	if a.pools, err = openPools(ctx, a.options.Config, a.database.URL); err != nil {
+	if a.pools, err = openPools(ctx, a.options.Config, a.database); err != nil {
 		return err
 	}
 	a.pools.measure(a.metrics)
@@ -98,12 +98,10 @@ func (a *App) build(ctx context.Context) error {
 	if err := a.log.Register(ctx, registry.Types()); err != nil {
 		return err //nolint:wrapcheck // a fault.Error
 	}
-	if a.listener, err = listener.New(listener.Options{
-		URL: a.database.ListenURL, Channels: []string{viewsUpdated},
+	a.listener = listener.New(listener.Options{
+		DB: a.pools.listen, Channels: []string{viewsUpdated},
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
-	}); err != nil {
-		return fmt.Errorf("prepare the listener: %w", err)
-	}
+	})
 	if a.views, err = aggregator.New(aggregator.Options{
 		DB: a.pools.views, Read: readLog, Registry: registry, Views: parts.views,
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,

@@ -101,14 +101,18 @@ type pools struct {
 	reader *bun.DB // the API's queries
 	writer *bun.DB // append_events and nothing else
 	views  *bun.DB // one connection for each view, and one for questions about them
+	listen *bun.DB // straight to the server: one connection listens, one proves it
 }
 
 // writerConns is one per flusher of the log, and one more so that a batch is
 // repeated on a fresh connection when the old one hangs.
 const writerConns = 2
 
-func openPools(ctx context.Context, c *config.Config, url string) (pools, error) {
-	options := func(name string, size int) postgres.Options {
+// listenConns: see listener.Options.
+const listenConns = 2
+
+func openPools(ctx context.Context, c *config.Config, d *Database) (pools, error) {
+	options := func(name, url string, size int) postgres.Options {
 		return postgres.Options{
 			URL: url, AppName: "onepg " + name, MaxConns: size,
 			StatementTimeout: c.Database.StatementTimeout, LockTimeout: c.Database.LockTimeout,
@@ -117,13 +121,16 @@ func openPools(ctx context.Context, c *config.Config, url string) (pools, error)
 	}
 	var p pools
 	var err error
-	if p.reader, err = postgres.Open(ctx, options("api", c.Database.PoolSize)); err != nil {
+	if p.reader, err = postgres.Open(ctx, options("api", d.URL, c.Database.PoolSize)); err != nil {
 		return p, err //nolint:wrapcheck // a fault.Error
 	}
-	if p.writer, err = postgres.Open(ctx, options("append", writerConns)); err != nil {
+	if p.writer, err = postgres.Open(ctx, options("append", d.URL, writerConns)); err != nil {
 		return p, err //nolint:wrapcheck // a fault.Error
 	}
-	p.views, err = postgres.Open(ctx, options("views", 1))
+	if p.views, err = postgres.Open(ctx, options("views", d.URL, 1)); err != nil {
+		return p, err //nolint:wrapcheck // a fault.Error
+	}
+	p.listen, err = postgres.Open(ctx, options("listen", d.ListenURL, listenConns))
 	return p, err //nolint:wrapcheck // a fault.Error
 }
 
@@ -143,7 +150,7 @@ func (p pools) measure(metrics prometheus.Registerer) {
 
 func (p pools) close() error {
 	var errs []error
-	for _, db := range []*bun.DB{p.reader, p.writer, p.views} {
+	for _, db := range []*bun.DB{p.reader, p.writer, p.views, p.listen} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
