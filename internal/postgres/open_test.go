@@ -37,6 +37,26 @@ func exec(t *testing.T, db bun.IDB, query string, args ...any) {
 	}
 }
 
+// fillPool opens n connections and leaves them idle.
+func fillPool(t *testing.T, db *bun.DB, n int) {
+	t.Helper()
+	conns := make([]bun.Conn, n)
+	for i := range conns {
+		var err error
+		if conns[i], err = postgres.Acquire(t.Context(), db, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, conn := range conns {
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if idle := db.Stats().Idle; idle != n {
+		t.Fatalf("%d idle connections, want %d", idle, n)
+	}
+}
+
 func TestEverySessionGetsItsTimeoutsAndSettings(t *testing.T) {
 	t.Parallel()
 	db := open(t, postgres.Options{
