@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +12,9 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/driver/pgdriver"
+
+	"onepg/internal/migrate"
+	"onepg/migrations"
 )
 
 const (
@@ -25,10 +27,15 @@ const (
 	templateLock = 0x6f6e657067
 )
 
-// schema gives the migrations, whose content names the template, and applies
-// them to a database.
-func schema() (migrations fs.FS, apply func(context.Context, *bun.DB) error) {
-	return embed.FS{}, func(context.Context, *bun.DB) error { return nil }
+// migrateUp applies the migrations to the database.
+func migrateUp(ctx context.Context, db *bun.DB) error {
+	db.SetMaxOpenConns(1) // the session that holds the migration lock migrates
+	migrator, err := migrate.New(db, migrations.FS, migrate.Options{})
+	if err != nil {
+		return err //nolint:wrapcheck // names the file
+	}
+	_, err = migrator.Up(ctx)
+	return err //nolint:wrapcheck // names the migration
 }
 
 // clone makes a database with the schema. A template that another process has
@@ -71,8 +78,7 @@ func (s *server) build(ctx context.Context, conn *sql.Conn, template string) err
 		return err
 	}
 	db := bun.NewDB(openDB(s.database(draft)), pgdialect.New())
-	_, apply := schema()
-	if err = errors.Join(apply(ctx, db), db.Close()); err != nil {
+	if err = errors.Join(migrateUp(ctx, db), db.Close()); err != nil {
 		return err
 	}
 	err = execute(ctx, conn,
@@ -91,13 +97,12 @@ func (s *server) build(ctx context.Context, conn *sql.Conn, template string) err
 
 // templateName depends on every migration's name and content.
 func templateName() (string, error) {
-	migrations, _ := schema()
 	hash := sha256.New()
-	err := fs.WalkDir(migrations, ".", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(migrations.FS, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := fs.ReadFile(migrations, name)
+		content, err := fs.ReadFile(migrations.FS, name)
 		fmt.Fprintf(hash, "%q %d\n%s", name, len(content), content)
 		return err //nolint:wrapcheck // Wrapped below.
 	})
