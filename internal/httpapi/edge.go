@@ -132,9 +132,7 @@ func (a *API) finish(rt *route, c *gin.Context, start time.Time) {
 		slog.String("request_id", RequestID(ctx)))
 }
 
-// catch makes a panic a 500 like any other defect. Where the answer has
-// begun, the connection is cut instead, so that half an answer cannot pass for
-// a whole one.
+// catch makes a panic a 500 like any other defect.
 func (a *API) catch(c *gin.Context) {
 	cause := recover()
 	if cause == nil {
@@ -143,12 +141,7 @@ func (a *API) catch(c *gin.Context) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause) //nolint:forbidigo // net/http's way to cut a connection
 	}
-	err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
-	if c.Writer.Written() {
-		a.report(c.Request.Context(), present(c.Request.Context(), err), err)
-		panic(http.ErrAbortHandler) //nolint:forbidigo // as above
-	}
-	a.fail(c, err)
+	a.answerError(c, fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 }
 
 // setHeaders are the headers of every answer. An answer is never stored unless

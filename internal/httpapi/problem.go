@@ -140,6 +140,21 @@ func (a *API) report(ctx context.Context, p *Problem, err error) {
 	}
 }
 
+// answerError answers with err where nothing has been written yet. An answer
+// that has begun cannot become a problem; after a defect its connection is cut,
+// so that half an answer cannot pass for a whole one.
+func (a *API) answerError(c *gin.Context, err error) {
+	if !c.Writer.Written() {
+		a.fail(c, err)
+		return
+	}
+	p := present(c.Request.Context(), err)
+	a.report(c.Request.Context(), p, err)
+	if p.Status == http.StatusInternalServerError {
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
+	}
+}
+
 // fail answers a plain gin request with err and stops its handlers.
 func (a *API) fail(c *gin.Context, err error) {
 	c.Abort()
