@@ -11,6 +11,8 @@ import (
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
 	"onepg/internal/httpapi"
+	"onepg/internal/postgres"
+	"onepg/internal/strictjson"
 )
 
 // viewsUpdated is the channel on which a view's new position is announced.
@@ -45,7 +47,7 @@ func (a *App) routes(p parts) error {
 	c := a.options.Config
 	api, err := httpapi.New(httpapi.Options{
 		Logger: a.logger, Clock: now, Metrics: a.metrics, Version: a.options.Version,
-		Ready: a.ready, SeparateOps: c.OpsAddr != "",
+		Ready: a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
 		Limits: httpapi.Limits{
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
@@ -73,6 +75,17 @@ func (a *App) routes(p parts) error {
 	api.Events(logReader{a.log})
 	httpapi.Views(api, a.views.Status)
 	return api.Err() //nolint:wrapcheck // names the routes
+}
+
+// checkBody holds the bodies of commands to the same JSON as events.
+func checkBody(depth int) func([]byte) error {
+	return func(body []byte) error {
+		var report strictjson.Report
+		if _, err := strictjson.Parse(body, strictjson.Limits{MaxDepth: depth}, &report); err != nil {
+			return err //nolint:wrapcheck // a fault.Error
+		}
+		return report.Err() //nolint:wrapcheck // a fault.Error
+	}
 }
 
 func postable(types []eventsourcing.EventType) bool {

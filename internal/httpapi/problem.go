@@ -107,12 +107,15 @@ func (p *Problem) GetHeaders() http.Header {
 
 // problem is err as one request's client may see it, reported on the way.
 func (a *API) problem(ctx context.Context, err error) *Problem {
-	p := present(ctx, err)
+	p := a.present(ctx, err)
 	a.report(ctx, p, err)
 	return p
 }
 
-func present(ctx context.Context, err error) *Problem {
+func (a *API) present(ctx context.Context, err error) *Problem {
+	if a.opts.Translate != nil && !errors.Is(err, context.Canceled) {
+		err = a.opts.Translate(err)
+	}
 	p := problemOf(err)
 	// Why ctx too: a cancellation from inside, while the client still waits, is
 	// a defect like any other.
@@ -148,7 +151,7 @@ func (a *API) answerError(c *gin.Context, err error) {
 		a.fail(c, err)
 		return
 	}
-	p := present(c.Request.Context(), err)
+	p := a.present(c.Request.Context(), err)
 	a.report(c.Request.Context(), p, err)
 	if p.Status == http.StatusInternalServerError {
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
