@@ -18,7 +18,7 @@ import (
 func withDatabase(c *cobra.Command) (*app.Database, error) {
 	settings, err := config.Load(c.Flags())
 	if err != nil {
-		return nil, err //nolint:wrapcheck // complete, and meant for the user as it is
+		return nil, err
 	}
 	watcher, err := watchCommand()
 	if err != nil {
@@ -27,7 +27,7 @@ func withDatabase(c *cobra.Command) (*app.Database, error) {
 	// A command speaks for itself; that a server came and went is no news.
 	settings.Log.Level = max(settings.Log.Level, slog.LevelWarn)
 	logger := settings.Log.Logger(c.ErrOrStderr())
-	return app.OpenDatabase(c.Context(), settings, logger, watcher) //nolint:wrapcheck // says what it is about
+	return app.OpenDatabase(c.Context(), settings, logger, watcher)
 }
 
 // migrationDeps says what the migrate commands work with.

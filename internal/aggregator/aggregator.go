@@ -166,9 +166,8 @@ func (r *Runner) catchUp(ctx context.Context, v View) error {
 		}
 		if res.unknown != nil {
 			r.logger.WarnContext(ctx, "view waits for a newer replica", slog.String("view", v.Name), slog.Any("reason", res.unknown))
-			return nil
 		}
-		if res.busy || res.position >= res.head {
+		if res.busy || res.unknown != nil || res.position >= res.head {
 			return nil
 		}
 	}

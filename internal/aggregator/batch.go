@@ -29,7 +29,7 @@ type result struct {
 	head     int64 // the log's last position when the batch began
 	events   int   // how many events were applied
 	parked   []*EventError
-	unknown  error // the batch ended before an event that wraps ErrUnknown
+	unknown  *EventError // the batch ended before an event that this program does not know
 }
 
 // window is how many positions a batch covers. Positions have no gaps, so this
@@ -48,7 +48,7 @@ func (b batch) run(ctx context.Context) (result, error) {
 	}
 	work, unknown := b.decode(events)
 	if unknown != nil {
-		r.unknown = unknown.Err
+		r.unknown = unknown
 		upTo = unknown.Event.Position - 1
 	}
 	if work, err = b.lock(ctx, work); err != nil {

@@ -123,5 +123,5 @@ func (r *Runner) Retry(ctx context.Context, view string, aggregateID uuid.UUID) 
 		return 0, fmt.Errorf("retry what is parked in view %s: %w", view, err)
 	}
 	n, err := res.RowsAffected()
-	return int(n), err //nolint:wrapcheck // pgdriver's RowsAffected never fails
+	return int(n), err
 }

@@ -28,8 +28,8 @@ type parts struct {
 // assemble makes the domains. What they are given works once the program runs.
 func (a *App) assemble() parts {
 	var p parts
-	for _, make := range a.options.Domains {
-		d := make(domains.Deps{
+	for _, construct := range a.options.Domains {
+		d := construct(domains.Deps{
 			DB: a.pools.reader,
 			WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
 				return a.views.WaitVersion(ctx, view, id, version)
@@ -56,7 +56,7 @@ func (a *App) routes(p parts) error {
 		},
 	})
 	if err != nil {
-		return err //nolint:wrapcheck // says what it is about
+		return err
 	}
 	a.api = api
 	for _, d := range p.domains {
@@ -74,7 +74,7 @@ func (a *App) routes(p parts) error {
 	}
 	api.Events(logReader{a.log})
 	httpapi.Views(api, a.views.Status)
-	return api.Err() //nolint:wrapcheck // names the routes
+	return api.Err()
 }
 
 // checkBody holds the bodies of commands to the same JSON as events.
@@ -82,9 +82,9 @@ func checkBody(depth int) func([]byte) error {
 	return func(body []byte) error {
 		var report strictjson.Report
 		if _, err := strictjson.Parse(body, strictjson.Limits{MaxDepth: depth}, &report); err != nil {
-			return err //nolint:wrapcheck // a fault.Error
+			return err
 		}
-		return report.Err() //nolint:wrapcheck // a fault.Error
+		return report.Err()
 	}
 }
 
@@ -121,7 +121,7 @@ func (a *App) relay(ctx context.Context) error {
 	const waiting = 64
 	feed, err := a.listener.Feed(viewsUpdated, waiting)
 	if err != nil {
-		return err //nolint:wrapcheck // cannot happen: the channel is in the options
+		return err
 	}
 	defer feed.Close()
 	for {

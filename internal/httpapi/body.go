@@ -44,7 +44,7 @@ func (a *API) limitBody(c *gin.Context) error {
 	// net/http lifts the deadline when it has read the body, so it does not end
 	// the work that follows.
 	deadline := realNow().Add(limits.BodyTimeout)
-	_ = http.NewResponseController(c.Writer).SetReadDeadline(deadline) //nolint:errcheck // only a recorder in a test has none
+	_ = http.NewResponseController(c.Writer).SetReadDeadline(deadline) // only a recorder in a test has none
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limits.BodyBytes)
 	return nil
 }

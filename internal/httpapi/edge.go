@@ -79,7 +79,7 @@ func (a *API) begin(rt *route, c *gin.Context) context.CancelFunc {
 // streamContext lets a stream run until the client leaves or the server shuts
 // down. The answer's write deadline would cut it, so the handler sets its own.
 func (a *API) streamContext(ctx context.Context, w http.ResponseWriter) (context.Context, context.CancelFunc) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) //nolint:errcheck // only a recorder in a test has none
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // only a recorder in a test has none
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(a.draining, cancel)
 	return ctx, func() { stop(); cancel() }

@@ -169,5 +169,5 @@ func (a *API) fail(c *gin.Context, err error) {
 	for name, values := range p.GetHeaders() {
 		header[name] = values
 	}
-	_ = writeAs(c, p.Status, problemType, p) //nolint:errcheck // a Problem can always be encoded
+	_ = writeAs(c, p.Status, problemType, p) // a Problem can always be encoded
 }

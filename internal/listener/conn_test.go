@@ -65,7 +65,7 @@ func tlsPair(t *testing.T) (server, client net.Conn) {
 	certified.StartTLS()
 	defer certified.Close()
 	tlsServer := tls.Server(plainServer, &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12})
-	tlsClient := tls.Client(plainClient, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a pipe
+	tlsClient := tls.Client(plainClient, &tls.Config{InsecureSkipVerify: true})
 	shaken := background(func() {
 		if err := tlsServer.HandshakeContext(t.Context()); err != nil {
 			t.Errorf("handshake: %v", err)
@@ -191,7 +191,7 @@ func send(t *testing.T, to net.Conn, b []byte) {
 
 // packet frames a server message.
 func packet(kind byte, body string) []byte {
-	frame := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)) //nolint:gosec // short
+	frame := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4))
 	return append(frame, body...)
 }
 

@@ -137,7 +137,7 @@ func TestAServerOutOfConnectionsIsUnavailable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close() //nolint:errcheck // the test is over
+		defer conn.Close() // the test is over
 	}
 	_, err := postgres.Acquire(t.Context(), greedy, 0)
 	wantUnavailable(t, err)

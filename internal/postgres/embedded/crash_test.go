@@ -147,7 +147,7 @@ func TestAServerStartedByHandIsNotFought(t *testing.T) {
 	must(t, err)
 	pgdata := filepath.Join(dir, "pgdata")
 	// A server started by hand has no capability to get through root's directory.
-	must(t, os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o711)) //nolint:gosec // See above.
+	must(t, os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o711))
 	byHand := exec.CommandContext(t.Context(), filepath.Join(binaries.Dir, "postgres"),
 		"-D", pgdata, "-c", "listen_addresses=", "-c", "unix_socket_directories="+pgdata)
 	byHand.SysProcAttr = asOwner(t, pgdata)

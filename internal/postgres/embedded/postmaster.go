@@ -151,7 +151,7 @@ func (c *cluster) startProcess(cmd *exec.Cmd, lock *fileLock) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }() //nolint:errcheck // The child has its own copy.
+	defer func() { _ = log.Close() }() // The child has its own copy.
 	if c.logStart, err = log.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("find the end of the log: %w", err)
 	}
@@ -212,7 +212,7 @@ func (c *cluster) down(ctx context.Context) error {
 	c.reap()
 	// The server has removed its socket; the directory goes if nothing else is
 	// in it, so that none stay behind in the directory for temporary files.
-	_ = os.Remove(c.socketDir()) //nolint:errcheck // What stays is used by the next start.
+	_ = os.Remove(c.socketDir()) // What stays is used by the next start.
 	return nil
 }
 
@@ -239,7 +239,7 @@ func (c *cluster) stop(ctx context.Context, signal syscall.Signal) error {
 // that otherwise prove that they leave none behind.
 func (c *cluster) reap() {
 	if c.child != nil {
-		_ = c.child.Wait() //nolint:errcheck // How it ended is in its log.
+		_ = c.child.Wait() // How it ended is in its log.
 		c.child = nil
 	}
 }

@@ -32,10 +32,10 @@ func migrateUp(ctx context.Context, db *bun.DB) error {
 	db.SetMaxOpenConns(1) // the session that holds the migration lock migrates
 	migrator, err := migrate.New(db, migrations.FS, migrate.Options{})
 	if err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
 	_, err = migrator.Up(ctx)
-	return err //nolint:wrapcheck // names the migration
+	return err
 }
 
 // clone makes a database with the schema. A template that another process has
