@@ -23,9 +23,10 @@ import (
 
 // api is the whole program, running on a database.
 type api struct {
-	t    *testing.T
-	url  string
-	stop func()
+	t        *testing.T
+	database string
+	url      string
+	stop     func()
 }
 
 // start runs the program on a fresh database.
@@ -69,7 +70,7 @@ func startOn(t *testing.T, database string, flags ...string) *api {
 		}
 	}
 	t.Cleanup(stop)
-	return &api{t: t, url: a.URL(), stop: stop}
+	return &api{t: t, database: database, url: a.URL(), stop: stop}
 }
 
 // answer is what came back.
