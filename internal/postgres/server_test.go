@@ -33,7 +33,7 @@ func newServer(t *testing.T) *server {
 		t.Fatalf("this test needs PostgreSQL's programs: %v", err)
 	}
 	// Not t.TempDir: the path of a Unix socket may have 107 bytes only.
-	dir, err := os.MkdirTemp("/tmp", "onepg-test-")
+	dir, err := os.MkdirTemp("/tmp", "onepg-server-")
 	if err != nil {
 		t.Fatal(err)
 	}
