@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"fmt"
 	"os"
 	osexec "os/exec"
 	"os/user"
@@ -28,12 +27,12 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	bin, err := osexec.Command("pg_config", "--bindir").Output()
+	bin, err := osexec.CommandContext(t.Context(), "pg_config", "--bindir").Output() //nolint:gosec // a constant
 	if err != nil {
 		t.Fatalf("this test needs PostgreSQL's programs: %v", err)
 	}
 	// Not t.TempDir: the path of a Unix socket may have 107 bytes only.
-	dir, err := os.MkdirTemp("/tmp", "onepg-server-")
+	dir, err := os.MkdirTemp("/tmp", "onepg-server-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +69,7 @@ func postgresAccount(t *testing.T) *syscall.Credential {
 }
 
 func (s *server) command(name string, args ...string) *osexec.Cmd {
-	cmd := osexec.Command(filepath.Join(s.bin, name), args...)
+	cmd := osexec.Command(filepath.Join(s.bin, name), args...) //nolint:gosec,noctx // our own programs, stopped by their signals
 	cmd.Dir = s.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.account}
 	return cmd
@@ -100,11 +99,11 @@ func (s *server) stop(t *testing.T, signal syscall.Signal) {
 	if err := s.cmd.Process.Signal(signal); err != nil {
 		t.Error(err)
 	}
-	_ = s.cmd.Wait()
+	_ = s.cmd.Wait() //nolint:errcheck // a killed server exits as it likes
 	s.cmd = nil
 }
 
-func (s *server) url() string { return fmt.Sprintf("postgres://postgres@/postgres?host=%s", s.dir) }
+func (s *server) url() string { return "postgres://postgres@/postgres?host=" + s.dir }
 
 func TestARestartedServerCostsIdleConnectionsNoRequest(t *testing.T) {
 	t.Parallel()
@@ -137,7 +136,7 @@ func TestAServerOutOfConnectionsIsUnavailable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close() //nolint:errcheck // the test is over
+		defer conn.Close()
 	}
 	_, err := postgres.Acquire(t.Context(), greedy, 0)
 	wantUnavailable(t, err)
