@@ -60,7 +60,7 @@ changes nothing.`,
 		Args:    cobra.NoArgs,
 		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
 			if err := m.Init(cmd.Context()); err != nil {
-				return err //nolint:wrapcheck // it says what was being done
+				return err
 			}
 			return printLine(cmd, "The migration tables are ready.")
 		}),
@@ -123,7 +123,7 @@ that another version of this program applied it. Nothing is changed.`,
 		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
 			list, err := m.Status(cmd.Context())
 			if err != nil {
-				return err //nolint:wrapcheck // it says what was being done
+				return err
 			}
 			if output == "json" {
 				return printStatusJSON(cmd.OutOrStdout(), list)
@@ -147,7 +147,7 @@ underscores. No database is needed; run it in the root of the source tree.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			paths, err := migrate.Create(deps.dir, args[0], deps.now())
 			if err != nil {
-				return err //nolint:wrapcheck // it says what was being done
+				return err
 			}
 			for _, path := range paths {
 				if err := printLine(cmd, "created "+path); err != nil {
@@ -171,7 +171,7 @@ other tool is not running any more.`,
 		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
 			removed, err := m.Unlock(cmd.Context())
 			if err != nil {
-				return err //nolint:wrapcheck // it says what was being done
+				return err
 			}
 			if removed {
 				return printLine(cmd, "Removed the lock another tool had left.")
@@ -192,7 +192,7 @@ func (d migrateDeps) run(do func(*cobra.Command, *migrate.Migrator) error) func(
 		defer func() { err = errors.Join(err, closeDB()) }()
 		m, err := migrate.New(db, d.files, migrate.Options{})
 		if err != nil {
-			return err //nolint:wrapcheck // it names the file
+			return err
 		}
 		return do(cmd, m)
 	}

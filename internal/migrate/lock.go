@@ -47,7 +47,7 @@ func (m *Migrator) locked(ctx context.Context, fn func() error) error {
 func (m *Migrator) hangUpWith(ctx context.Context) (stop func() bool, err error) {
 	conn, err := postgres.Acquire(ctx, m.db, 0)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it says all there is to say
+		return nil, err
 	}
 	defer conn.Close() // returns it to the pool
 	err = conn.Raw(func(driverConn any) error {
@@ -74,7 +74,7 @@ func (m *Migrator) lock(ctx context.Context) error {
 		var got bool
 		err := m.db.QueryRowContext(ctx, "SELECT pg_try_advisory_lock(?)", lockKey).Scan(&got)
 		if err != nil {
-			return asFault(fmt.Errorf("take the migration lock: %w", err))
+			return postgres.Fault(fmt.Errorf("take the migration lock: %w", err))
 		}
 		if got {
 			return nil
@@ -133,7 +133,7 @@ func (m *Migrator) refuseForeignLock(ctx context.Context) error {
 	err := m.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM bun_migration_locks)").Scan(&locked)
 	switch {
 	case err != nil:
-		return asFault(fmt.Errorf("look for a lock row: %w", err))
+		return postgres.Fault(fmt.Errorf("look for a lock row: %w", err))
 	case locked:
 		return fault.New(fault.Conflict, "migration-lock-row",
 			"Another tool has locked the migrations. If it is not running any more, remove its lock with: app migrate unlock")
@@ -148,14 +148,14 @@ func (m *Migrator) Unlock(ctx context.Context) (bool, error) {
 	var exists bool
 	err := m.db.QueryRowContext(ctx, "SELECT to_regclass('bun_migration_locks') IS NOT NULL").Scan(&exists)
 	if err != nil {
-		return false, asFault(fmt.Errorf("look for the lock table: %w", err))
+		return false, postgres.Fault(fmt.Errorf("look for the lock table: %w", err))
 	}
 	if !exists {
 		return false, nil
 	}
 	result, err := m.db.ExecContext(ctx, "DELETE FROM bun_migration_locks")
 	if err != nil {
-		return false, asFault(fmt.Errorf("remove the lock row: %w", err))
+		return false, postgres.Fault(fmt.Errorf("remove the lock row: %w", err))
 	}
 	n, err := result.RowsAffected()
 	if err != nil {

@@ -184,7 +184,7 @@ func TestAMigrationOutsideATransactionIsNotRepeated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reader.Rollback() //nolint:errcheck // the test is over
+	defer reader.Rollback()
 	if _, err := reader.ExecContext(t.Context(), "SELECT FROM busy"); err != nil {
 		t.Fatal(err)
 	}

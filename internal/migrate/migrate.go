@@ -192,7 +192,7 @@ func (m *Migrator) applied(ctx context.Context) (bunmigrate.MigrationSlice, erro
 	case postgres.SQLState(err) == undefinedTable:
 		return nil, nil
 	case err != nil:
-		return nil, asFault(fmt.Errorf("read the applied migrations: %w", err))
+		return nil, postgres.Fault(fmt.Errorf("read the applied migrations: %w", err))
 	}
 	return rows, nil
 }
@@ -218,7 +218,7 @@ func (m *Migrator) createTables(ctx context.Context) error {
 	// Upsert is what makes bun put a unique index on the name.
 	b := bunmigrate.NewMigrator(m.db, bunmigrate.NewMigrations(), bunmigrate.WithUpsert(true))
 	if err := b.Init(ctx); err != nil {
-		return asFault(fmt.Errorf("create the migration tables: %w", err))
+		return postgres.Fault(fmt.Errorf("create the migration tables: %w", err))
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func child(t *testing.T, url string, files fstest.MapFS) *exec.Cmd {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$") //nolint:gosec // it is this very test
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), "ONEPG_TEST_MIGRATE="+url, "ONEPG_TEST_FILES="+dir)
 	cmd.Stderr = os.Stderr
 	return cmd

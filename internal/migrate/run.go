@@ -57,18 +57,13 @@ func (m *Migrator) tries(next *bunmigrate.Migration, suffix string) int {
 	return m.o.Tries
 }
 
-// asFault is postgres.Fault, where the meaning of every failure is decided.
-func asFault(err error) error {
-	return postgres.Fault(err) //nolint:wrapcheck // it keeps err as the cause
-}
-
 // retry repeats a step that live traffic kept from its locks.
 func (m *Migrator) retry(ctx context.Context, tries int, step func() error) error {
 	for try := 1; ; try++ {
 		err := step()
 		again := postgres.IsLockTimeout(err) || postgres.Retryable(err)
 		if !again || try == tries || !pause(ctx, rand.N(m.o.RetryPause)) { //nolint:gosec // jitter
-			return asFault(err)
+			return postgres.Fault(err)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func TestTimeoutsOfTheServerAreUnavailableAndLeaveNoDoubt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer blocker.Rollback() //nolint:errcheck // the test is over
+	defer blocker.Rollback()
 	exec(t, blocker, "LOCK TABLE busy")
 	readOnly := open(t, postgres.Options{URL: url, Settings: map[string]string{"default_transaction_read_only": "on"}})
 	_, slow := db.ExecContext(t.Context(), "SELECT pg_sleep(5)")

@@ -27,7 +27,7 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	bin, err := osexec.CommandContext(t.Context(), "pg_config", "--bindir").Output() //nolint:gosec // a constant
+	bin, err := osexec.CommandContext(t.Context(), "pg_config", "--bindir").Output()
 	if err != nil {
 		t.Fatalf("this test needs PostgreSQL's programs: %v", err)
 	}
@@ -69,7 +69,7 @@ func postgresAccount(t *testing.T) *syscall.Credential {
 }
 
 func (s *server) command(name string, args ...string) *osexec.Cmd {
-	cmd := osexec.Command(filepath.Join(s.bin, name), args...) //nolint:gosec,noctx // our own programs, stopped by their signals
+	cmd := osexec.Command(filepath.Join(s.bin, name), args...)
 	cmd.Dir = s.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.account}
 	return cmd
@@ -99,7 +99,7 @@ func (s *server) stop(t *testing.T, signal syscall.Signal) {
 	if err := s.cmd.Process.Signal(signal); err != nil {
 		t.Error(err)
 	}
-	_ = s.cmd.Wait() //nolint:errcheck // a killed server exits as it likes
+	_ = s.cmd.Wait()
 	s.cmd = nil
 }
 

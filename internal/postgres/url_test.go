@@ -17,7 +17,7 @@ func TestEveryURLFormIsUnderstood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for url, want := range map[string]string{ //nolint:gosec // not real passwords
+	for url, want := range map[string]string{
 		"postgres://u:p@db.example.com:6432/app":            "tcp db.example.com:6432 u:p app",
 		"postgresql://u@db.example.com/app":                 "tcp db.example.com:5432 u: app",
 		"postgres://u:p%40s%2Fs@[::1]/app":                  "tcp [::1]:5432 u:p@s/s app",
@@ -83,7 +83,7 @@ func TestAURLThatCannotBeUsedIsExplainedWithoutItsSecrets(t *testing.T) {
 
 func TestAFailureToConnectNamesHostAndDatabaseOnly(t *testing.T) {
 	t.Parallel()
-	for name, url := range map[string]string{ //nolint:gosec // not real passwords
+	for name, url := range map[string]string{
 		"nobody listens":  "postgres://u:canary@127.0.0.1:1/somewhere",
 		"no such socket":  "postgres://u:canary@/somewhere?host=" + t.TempDir(),
 		"unknown host":    "postgres://u:canary@nowhere.invalid/somewhere",
