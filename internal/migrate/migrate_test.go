@@ -57,7 +57,7 @@ func child(t *testing.T, url string, files fstest.MapFS) *exec.Cmd {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), "ONEPG_TEST_MIGRATE="+url, "ONEPG_TEST_FILES="+dir)
 	cmd.Stderr = os.Stderr
 	return cmd
@@ -82,12 +82,12 @@ func migrator(t *testing.T, url string, files fs.FS, o migrate.Options) *migrate
 	return m
 }
 
-// files makes a file system of up and down pairs: name, up, down, name, …
+// files makes a file system of up and down pairs: name, up, down, and so on.
 func files(parts ...string) fstest.MapFS {
 	all := fstest.MapFS{}
-	for i := 0; i < len(parts); i += 3 {
-		all[parts[i]+".tx.up.sql"] = &fstest.MapFile{Data: []byte(parts[i+1])}
-		all[parts[i]+".tx.down.sql"] = &fstest.MapFile{Data: []byte(parts[i+2])}
+	for part := range slices.Chunk(parts, 3) {
+		all[part[0]+".tx.up.sql"] = &fstest.MapFile{Data: []byte(part[1])}
+		all[part[0]+".tx.down.sql"] = &fstest.MapFile{Data: []byte(part[2])}
 	}
 	return all
 }
@@ -98,10 +98,10 @@ func twoTables() fstest.MapFS {
 		"20260102000000_two", "CREATE TABLE two (id int REFERENCES one)", "DROP TABLE two")
 }
 
-func count(t *testing.T, db bun.IDB, query string, args ...any) int {
+func count(t *testing.T, db bun.IDB, query string) int {
 	t.Helper()
 	var n int
-	if err := db.NewRaw(query, args...).Scan(t.Context(), &n); err != nil {
+	if err := db.NewRaw(query).Scan(t.Context(), &n); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return n
@@ -177,7 +177,7 @@ func TestUpDownUpGivesTheSameSchema(t *testing.T) {
 
 func dump(t *testing.T, url string) string {
 	t.Helper()
-	out, err := exec.Command("pg_dump", "--schema-only", "--no-owner", url).Output()
+	out, err := exec.CommandContext(t.Context(), "pg_dump", "--schema-only", "--no-owner", url).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +300,9 @@ func TestAKilledMigratorLeavesNothingToCleanUp(t *testing.T) {
 	if err := victim.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = victim.Wait()
+	if err := victim.Wait(); err == nil {
+		t.Fatal("the child ended by itself")
+	}
 	done, err := migrator(t, url, twoTables(), migrate.Options{LockWait: 20 * time.Second}).Up(t.Context())
 	if err != nil || !slices.Equal(done, []string{"20260102000000_two"}) {
 		t.Fatal(done, err)
