@@ -123,12 +123,12 @@ func TestAReusedProcessIDDoesNotKeepTheServerFromStarting(t *testing.T) {
 	bystander := exec.CommandContext(t.Context(), "sleep", "600")
 	bystander.SysProcAttr = asOwner(t, filepath.Join(dir, "pgdata"))
 	must(t, bystander.Start())
-	t.Cleanup(func() { _ = bystander.Process.Kill(); _ = bystander.Wait() })
+	t.Cleanup((&process{Cmd: bystander}).kill)
 	_, rest, _ := strings.Cut(string(text), "\n")
 	stale := fmt.Sprintf("%d\n%s", bystander.Process.Pid, rest)
-	must(t, os.WriteFile(filepath.Join(dir, "pgdata", "postmaster.pid"), []byte(stale), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "pgdata", "postmaster.pid"), []byte(stale), 0o600)) //nolint:gosec // Below the test's own directory.
 	must(t, os.Mkdir(filepath.Join(dir, "run"), 0o700))
-	must(t, os.WriteFile(filepath.Join(dir, "run", ".s.PGSQL.5432.lock"), []byte(stale), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "run", ".s.PGSQL.5432.lock"), []byte(stale), 0o600)) //nolint:gosec // Below the test's own directory.
 
 	again := startServer(t, fast(dir))
 	if _, err := startOf(again.URL()); err != nil {
@@ -147,12 +147,15 @@ func TestAServerStartedByHandIsNotFought(t *testing.T) {
 	must(t, err)
 	pgdata := filepath.Join(dir, "pgdata")
 	// A server started by hand has no capability to get through root's directory.
-	must(t, os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o711)) //nolint:gosec // See above.
-	byHand := exec.CommandContext(t.Context(), filepath.Join(binaries.Dir, "postgres"),
+	must(t, os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o711))                           //nolint:gosec // See above.
+	byHand := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(binaries.Dir, "postgres"), //nolint:gosec // As found.
 		"-D", pgdata, "-c", "listen_addresses=", "-c", "unix_socket_directories="+pgdata)
 	byHand.SysProcAttr = asOwner(t, pgdata)
 	must(t, byHand.Start())
-	t.Cleanup(func() { _ = byHand.Process.Signal(syscall.SIGINT); _ = byHand.Wait() })
+	t.Cleanup(func() {
+		must(t, byHand.Process.Signal(syscall.SIGINT))
+		must(t, byHand.Wait())
+	})
 	eventually(t, "it runs", func() bool {
 		text, err := os.ReadFile(filepath.Join(pgdata, "postmaster.pid"))
 		return err == nil && strings.Contains(string(text), "ready")

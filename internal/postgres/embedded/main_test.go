@@ -44,19 +44,24 @@ func TestMain(m *testing.M) {
 	default:
 		test(m)
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	os.Exit(exitCode(err))
+}
+
+func exitCode(err error) int {
+	if err == nil {
+		return 0
 	}
-	os.Exit(0)
+	fmt.Fprintln(os.Stderr, err)
+	return 1
 }
 
 func test(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if dir, err := seed(); err == nil {
-			os.RemoveAll(filepath.Dir(dir))
+			err = os.RemoveAll(filepath.Dir(dir))
+			code = max(code, exitCode(err))
 		}
-		os.Exit(code)
+		os.Exit(code) //nolint:revive // What goleak does when it is not told to clean up.
 	}))
 }
 
@@ -168,8 +173,8 @@ func (p *process) leave(t *testing.T) {
 
 // kill ends the process as kill -9 does. Killing it again is harmless.
 func (p *process) kill() {
-	_ = p.Process.Kill()
-	_ = p.Wait()
+	_ = p.Process.Kill() //nolint:errcheck // It may have ended before.
+	_ = p.Wait()         //nolint:errcheck // It says that it was killed.
 }
 
 // startServer starts a server that is closed, and must be gone, after the test.
@@ -193,7 +198,7 @@ func ask(url, text string) (string, error) {
 	db := sql.OpenDB(pgdriver.NewConnector(pgdriver.WithDSN(url)))
 	defer db.Close()
 	var value string
-	err := db.QueryRow(text).Scan(&value)
+	err := db.QueryRowContext(context.Background(), text).Scan(&value)
 	return value, err
 }
 

@@ -63,7 +63,7 @@ func (c *cluster) startWatcher(ctx context.Context, command []string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }() //nolint:errcheck // The child has its own copy.
+	defer func() { _ = log.Close() }() // The child has its own copy.
 	// Why WithoutCancel: it has to outlive us.
 	args := append(command[1:len(command):len(command)], c.dir)
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], args...) //nolint:gosec // The program names its own executable.
