@@ -143,11 +143,12 @@ func TestAReusedProcessIDDoesNotKeepTheServerFromStarting(t *testing.T) {
 func TestAServerStartedByHandIsNotFought(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
+	must(t, startServer(t, fast(dir)).Close())
 	binaries, err := embedded.FindBinaries(t.Context(), "")
 	must(t, err)
 	pgdata := filepath.Join(dir, "pgdata")
 	// A server started by hand has no capability to get through root's directory.
-	must(t, os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o711))                           //nolint:gosec // See above.
+	must(t, os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o711))                                                  //nolint:gosec // See above.
 	byHand := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(binaries.Dir, "postgres"), //nolint:gosec // As found.
 		"-D", pgdata, "-c", "listen_addresses=", "-c", "unix_socket_directories="+pgdata)
 	byHand.SysProcAttr = asOwner(t, pgdata)
@@ -171,7 +172,7 @@ func TestAServerStartedByHandIsNotFought(t *testing.T) {
 
 func TestAnInterruptedInitdbIsDoneAgain(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "data")
+	dir := dataDir(t)
 	victim := command(t, "user", dir)
 	must(t, victim.Start())
 	leftovers := filepath.Join(dir, "pgdata.init-*")

@@ -16,7 +16,7 @@ import (
 
 func TestTheClusterIsDurablePrivateAndKnowsUnicode(t *testing.T) {
 	t.Parallel()
-	server := startServer(t, embedded.Options{DataDir: filepath.Join(t.TempDir(), "data")})
+	server := startServer(t, embedded.Options{DataDir: dataDir(t)})
 	for question, want := range map[string]string{
 		"SHOW fsync":                "on",
 		"SHOW synchronous_commit":   "on",
@@ -70,7 +70,7 @@ func TestDataIsThereAfterARestart(t *testing.T) {
 
 func TestProcessesThatStartTogetherShareOneServer(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "data")
+	dir := dataDir(t)
 	const users = 5
 	processes := make([]*process, users)
 	var group sync.WaitGroup

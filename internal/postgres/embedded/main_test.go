@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,7 +27,7 @@ import (
 // itself with one of the roles below as its first argument.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 3 {
-		test(m)
+		goleak.VerifyTestMain(m)
 	}
 	dir := os.Args[len(os.Args)-1]
 	var err error
@@ -42,51 +41,19 @@ func TestMain(m *testing.M) {
 	case "churn":
 		err = churn(dir)
 	default:
-		test(m)
+		goleak.VerifyTestMain(m)
 	}
-	os.Exit(exitCode(err))
-}
-
-func exitCode(err error) int {
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintln(os.Stderr, err)
-	return 1
-}
-
-func test(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if dir, err := seed(); err == nil {
-			err = os.RemoveAll(filepath.Dir(dir))
-			code = max(code, exitCode(err))
-		}
-		os.Exit(code) //nolint:revive // What goleak does when it is not told to clean up.
-	}))
-}
-
-// seed is a cluster to copy, because initdb takes a second each time.
-var seed = sync.OnceValues(func() (string, error) {
-	parent, err := os.MkdirTemp("", "onepg-seed-")
 	if err != nil {
-		return "", err
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	dir := filepath.Join(parent, "data")
-	server, err := embedded.Start(context.Background(), fast(dir))
-	if err != nil {
-		return "", err
-	}
-	return dir, server.Close()
-})
+	os.Exit(0)
+}
 
-// dataDir gives a data directory with a cluster that is not running.
+// dataDir names a data directory that does not exist yet.
 func dataDir(t *testing.T) string {
 	t.Helper()
-	from, err := seed()
-	must(t, err)
-	to := filepath.Join(t.TempDir(), "data")
-	must(t, exec.CommandContext(t.Context(), "cp", "-a", from, to).Run())
-	return to
+	return filepath.Join(t.TempDir(), "data")
 }
 
 // use prints the URL of the server and leaves when its input ends.

@@ -94,7 +94,8 @@ func (c *cluster) up(ctx context.Context) (address, error) {
 // launch starts a postmaster, after initdb where there is no cluster yet, and
 // does not wait until it answers.
 func (c *cluster) launch(ctx context.Context) error {
-	lock, err := tryLock(c.path(serverLock), syscall.LOCK_EX)
+	// Why wait: another user's look at the lock takes it for a moment.
+	lock, err := acquire(ctx, c.path(serverLock), syscall.LOCK_EX)
 	if err != nil {
 		return err
 	}
