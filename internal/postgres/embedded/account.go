@@ -76,7 +76,7 @@ func (a *account) reach(ctx context.Context, binaries Binaries, dir string) erro
 	if !a.switched {
 		return nil
 	}
-	try := exec.CommandContext(ctx, binaries.path("postgres"), "--version") //nolint:gosec // The operator names the binaries.
+	try := exec.CommandContext(ctx, binaries.path("postgres"), "--version")
 	try.Dir, try.SysProcAttr = dir, attributes(*a)
 	err := try.Run()
 	if errors.Is(err, syscall.EACCES) && canOverride {

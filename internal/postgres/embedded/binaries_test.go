@@ -62,7 +62,7 @@ func TestALinkedServerIsFoundBesideItsInitdb(t *testing.T) {
 	place, links := t.TempDir(), t.TempDir()
 	for _, name := range []string{"postgres", "initdb"} {
 		script := "#!/bin/sh\necho 'postgres (PostgreSQL) 18beta1 (Somewhere 18)'\n"
-		if err := os.WriteFile(filepath.Join(place, name), []byte(script), 0o700); err != nil { //nolint:gosec // Programs are executable.
+		if err := os.WriteFile(filepath.Join(place, name), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

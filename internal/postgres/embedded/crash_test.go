@@ -20,6 +20,7 @@ func TestAServerOutlivesItsKilledStarter(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
 	starter := start(t, "watched-user", dir)
+	eventually(t, "the watcher is at work", func() bool { return busy(t, dir, "watch.lock") })
 	joined := startServer(t, fast(dir))
 	before, err := startOf(joined.URL())
 	must(t, err)
@@ -37,9 +38,10 @@ func TestAServerOutlivesItsKilledStarter(t *testing.T) {
 func TestTheWatcherStopsTheServerWhenItsLastUserIsKilled(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
-	first, second := start(t, "watched-user", dir), start(t, "watched-user", dir)
-	first.kill()
+	first := start(t, "watched-user", dir)
 	eventually(t, "the watcher is at work", func() bool { return busy(t, dir, "watch.lock") })
+	second := start(t, "watched-user", dir)
+	first.kill()
 	if _, err := startOf(second.url); err != nil {
 		t.Fatalf("a user lost its server: %v", err)
 	}
@@ -126,9 +128,9 @@ func TestAReusedProcessIDDoesNotKeepTheServerFromStarting(t *testing.T) {
 	t.Cleanup((&process{Cmd: bystander}).kill)
 	_, rest, _ := strings.Cut(string(text), "\n")
 	stale := fmt.Sprintf("%d\n%s", bystander.Process.Pid, rest)
-	must(t, os.WriteFile(filepath.Join(dir, "pgdata", "postmaster.pid"), []byte(stale), 0o600)) //nolint:gosec // Below the test's own directory.
+	must(t, os.WriteFile(filepath.Join(dir, "pgdata", "postmaster.pid"), []byte(stale), 0o600))
 	must(t, os.Mkdir(filepath.Join(dir, "run"), 0o700))
-	must(t, os.WriteFile(filepath.Join(dir, "run", ".s.PGSQL.5432.lock"), []byte(stale), 0o600)) //nolint:gosec // Below the test's own directory.
+	must(t, os.WriteFile(filepath.Join(dir, "run", ".s.PGSQL.5432.lock"), []byte(stale), 0o600))
 
 	again := startServer(t, fast(dir))
 	if _, err := startOf(again.URL()); err != nil {
@@ -148,8 +150,8 @@ func TestAServerStartedByHandIsNotFought(t *testing.T) {
 	must(t, err)
 	pgdata := filepath.Join(dir, "pgdata")
 	// A server started by hand has no capability to get through root's directory.
-	must(t, os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o711))                                                  //nolint:gosec // See above.
-	byHand := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(binaries.Dir, "postgres"), //nolint:gosec // As found.
+	must(t, os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o711))
+	byHand := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(binaries.Dir, "postgres"),
 		"-D", pgdata, "-c", "listen_addresses=", "-c", "unix_socket_directories="+pgdata)
 	byHand.SysProcAttr = asOwner(t, pgdata)
 	must(t, byHand.Start())

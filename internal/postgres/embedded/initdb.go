@@ -98,7 +98,7 @@ func (c *cluster) initdb(ctx context.Context, lock *fileLock, dir, ctype string)
 	if c.settings["fsync"] == "off" {
 		args = append(args, "--no-sync")
 	}
-	cmd := exec.CommandContext(ctx, c.binaries.path("initdb"), args...) //nolint:gosec // The operator names the binaries.
+	cmd := exec.CommandContext(ctx, c.binaries.path("initdb"), args...)
 	if err := c.startProcess(cmd, lock); err != nil {
 		return err
 	}

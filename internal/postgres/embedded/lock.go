@@ -75,7 +75,7 @@ func locked(name string) (bool, error) {
 
 // release unlocks the file for every process that inherited it and closes it.
 func (l *fileLock) release() {
-	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN) //nolint:errcheck // Fails only on a closed file, which is unlocked.
+	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN) // Fails only on a closed file, which is unlocked.
 	l.handOver()
 }
 

@@ -140,8 +140,8 @@ func (p *process) leave(t *testing.T) {
 
 // kill ends the process as kill -9 does. Killing it again is harmless.
 func (p *process) kill() {
-	_ = p.Process.Kill() //nolint:errcheck // It may have ended before.
-	_ = p.Wait()         //nolint:errcheck // It says that it was killed.
+	_ = p.Process.Kill() // It may have ended before.
+	_ = p.Wait()         // It says that it was killed.
 }
 
 // startServer starts a server that is closed, and must be gone, after the test.

@@ -111,7 +111,7 @@ func (c *cluster) launch(ctx context.Context) error {
 	maps.Copy(settings, c.settings)
 	args := append([]string{"-D", c.path(pgdataName)}, arguments(settings)...)
 	// Why WithoutCancel: the server outlives the caller.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), c.binaries.path("postgres"), args...) //nolint:gosec // The operator names the binaries.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), c.binaries.path("postgres"), args...)
 	if err = c.startProcess(cmd, lock); err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (c *cluster) down(ctx context.Context) error {
 	c.reap()
 	// The server has removed its socket; the directory goes if nothing else is
 	// in it, so that none stay behind in the directory for temporary files.
-	_ = os.Remove(c.socketDir())
+	_ = os.Remove(c.socketDir()) // What stays is used by the next start.
 	return nil
 }
 
@@ -241,7 +241,7 @@ func (c *cluster) stop(ctx context.Context, signal syscall.Signal) error {
 // that otherwise prove that they leave none behind.
 func (c *cluster) reap() {
 	if c.child != nil {
-		_ = c.child.Wait() //nolint:errcheck // How it ended is in its log.
+		_ = c.child.Wait() // How it ended is in its log.
 		c.child = nil
 	}
 }

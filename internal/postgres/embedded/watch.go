@@ -75,7 +75,7 @@ func (c *cluster) startWatcher(ctx context.Context, command []string) error {
 	defer func() { _ = log.Close() }() // The child has its own copy.
 	// Why WithoutCancel: it has to outlive us.
 	args := append(command[1:len(command):len(command)], c.dir)
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], args...) //nolint:gosec // The program names its own executable.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], args...) // The program names its own executable.
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err = cmd.Start(); err != nil {

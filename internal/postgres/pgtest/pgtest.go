@@ -65,7 +65,7 @@ func Empty(tb testing.TB) string {
 // Stop stops the shared cluster. It fails while a test process uses it, and
 // does nothing where none was started.
 func Stop(ctx context.Context) error {
-	return embedded.Stop(ctx, clusterDir()) //nolint:wrapcheck // It says what it is about.
+	return embedded.Stop(ctx, clusterDir()) // It says what it is about.
 }
 
 func connect(tb testing.TB) *server {
