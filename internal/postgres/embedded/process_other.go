@@ -24,7 +24,7 @@ func attributes(a account) *syscall.SysProcAttr {
 // /proc only the program's name is to be had: anything that is not postgres is
 // surely not, but which cluster a postgres works in stays unknown.
 func worksIn(ctx context.Context, pid int, _ string) (works, known bool) {
-	out, err := exec.CommandContext(ctx, "ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output() //nolint:gosec // A number.
+	out, err := exec.CommandContext(ctx, "ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output()
 	if err != nil {
 		return false, len(out) == 0 // ps fails, silently, where there is no such process.
 	}
