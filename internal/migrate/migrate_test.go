@@ -20,6 +20,7 @@ import (
 	"onepg/internal/migrate"
 	"onepg/internal/postgres"
 	"onepg/internal/postgres/pgtest"
+	"onepg/migrations"
 )
 
 func TestMain(m *testing.M) {
@@ -153,33 +154,44 @@ func TestUpAppliesWhatIsPendingOnce(t *testing.T) {
 
 func TestUpDownUpGivesTheSameSchema(t *testing.T) {
 	t.Parallel()
+	for what, files := range map[string]fs.FS{"two tables": twoTables(), "the program's own": migrations.FS} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			upDownUp(t, files)
+		})
+	}
+}
+
+func upDownUp(t *testing.T, files fs.FS) {
+	t.Helper()
 	url := pgtest.Empty(t)
-	m := migrator(t, url, twoTables(), migrate.Options{})
+	m := migrator(t, url, files, migrate.Options{})
 	schema := func() string { return dump(t, url) }
 	if _, err := m.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	first := schema()
-	done, err := m.Down(t.Context())
-	if want := []string{"20260102000000_two", "20260101000000_one"}; err != nil || !slices.Equal(done, want) {
+	if done, err := m.Down(t.Context()); err != nil || len(done) < 2 {
 		t.Fatal(done, err)
 	}
-	if strings.Contains(schema(), "CREATE TABLE public.one") {
-		t.Error("down left a table")
+	if strings.Contains(schema(), "CREATE ") {
+		t.Errorf("down left something:\n%s", schema())
 	}
 	if _, err := m.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if second := schema(); first != second || !strings.Contains(second, "CREATE TABLE public.two") {
+	if second := schema(); first != second || !strings.Contains(second, "CREATE TABLE public.") {
 		t.Errorf("schemas differ:\n%s\n%s", first, second)
 	}
 }
 
 func dump(t *testing.T, url string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "pg_dump", "--schema-only", "--no-owner", url).Output()
+	// pgdriver's URL names the socket, libpq's its directory.
+	url = strings.Replace(url, "%2F.s.PGSQL.5432", "", 1)
+	out, err := exec.CommandContext(t.Context(), "pg_dump", "--schema-only", "--no-owner", "--exclude-table=bun_*", url).CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %s", err, out)
 	}
 	// Some releases write a random key into these lines.
 	lines := slices.DeleteFunc(strings.Split(string(out), "\n"), func(line string) bool {
