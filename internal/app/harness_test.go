@@ -30,9 +30,9 @@ type api struct {
 }
 
 // start runs the program on a fresh database.
-func start(t *testing.T, flags ...string) *api {
+func start(t *testing.T) *api {
 	t.Helper()
-	return startOn(t, pgtest.New(t), flags...)
+	return startOn(t, pgtest.New(t))
 }
 
 // startOn runs the program on a given database; several may share one.

@@ -18,8 +18,6 @@ const root = "../.."
 
 // layers lists who may import whom inside the program: what is named, and what
 // is below it. Whatever is not listed may import nothing of ours.
-//
-//nolint:gochecknoglobals // the law of the tree
 var layers = map[string][]string{
 	"cmd":                        {"internal/app", "internal/bench", "internal/config", "internal/domains", "internal/domains/*", "internal/fault", "internal/migrate", "internal/postgres", "migrations"},
 	"main":                       {"cmd"},
