@@ -32,7 +32,7 @@ the exit code is then 2.`,
 	show.RunE = func(c *cobra.Command, _ []string) error {
 		settings, err := config.Load(c.Flags())
 		if err != nil {
-			return err //nolint:wrapcheck // it is complete and meant for the user as it is
+			return err
 		}
 		return printList(c.OutOrStdout(), *format, settings.Settings(), []column[config.Setting]{
 			{"KEY", func(s config.Setting) string { return s.Key }},

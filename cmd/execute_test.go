@@ -191,7 +191,7 @@ func startChild(t *testing.T, mode string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
-	child := exec.CommandContext(ctx, os.Args[0]) //nolint:gosec // this test binary itself
+	child := exec.CommandContext(ctx, os.Args[0])
 	child.Env = append(os.Environ(), childMode+"="+mode)
 	stdout, err := child.StdoutPipe()
 	if err != nil {
@@ -238,7 +238,7 @@ func TestTheSecondSignalEndsAStubbornCommand(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = child.Wait() //nolint:errcheck // how it ended is read from its state
+		_ = child.Wait() // how it ended is read from its state
 	}()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
@@ -251,7 +251,7 @@ func TestTheSecondSignalEndsAStubbornCommand(t *testing.T) {
 			}
 			return
 		case <-again.C:
-			_ = child.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended by now
+			_ = child.Process.Signal(syscall.SIGTERM) // it may have ended by now
 		}
 	}
 }

@@ -1,13 +1,10 @@
 package cmd
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +17,7 @@ import (
 type migrateDeps struct {
 	// open gives the database to migrate, opened with
 	// postgres.Options.ForMigrations, and what to call when done with it.
-	open func(context.Context) (*bun.DB, func() error, error)
+	open func(*cobra.Command) (*bun.DB, func() error, error)
 	// files are the migrations of this binary; dir is where create writes the
 	// next one, in the source tree.
 	files fs.FS
@@ -60,7 +57,7 @@ changes nothing.`,
 		Args:    cobra.NoArgs,
 		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
 			if err := m.Init(cmd.Context()); err != nil {
-				return err //nolint:wrapcheck // it says what was being done
+				return err
 			}
 			return printLine(cmd, "The migration tables are ready.")
 		}),
@@ -81,7 +78,7 @@ tries again. If one fails, those before it stay applied.`,
 		Args: cobra.NoArgs,
 		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
 			done, err := m.Up(cmd.Context())
-			return report(cmd, "applied", done, "Nothing to apply: the schema is up to date.", err)
+			return reportDone(cmd, "applied", done, "Nothing to apply: the schema is up to date.", err)
 		}),
 	}
 }
@@ -99,13 +96,12 @@ A group with a migration of a newer version of this program is left alone.`,
 		Args: cobra.NoArgs,
 		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
 			done, err := m.Down(cmd.Context())
-			return report(cmd, "reverted", done, "Nothing to revert: no migration is applied.", err)
+			return reportDone(cmd, "reverted", done, "Nothing to revert: no migration is applied.", err)
 		}),
 	}
 }
 
 func newMigrateStatusCommand(deps migrateDeps) *cobra.Command {
-	output := "table"
 	status := &cobra.Command{
 		Use:   "status",
 		Short: "List the migrations and where each stands",
@@ -114,24 +110,30 @@ that another version of this program applied it. Nothing is changed.`,
 		Example: `  app migrate status
   app migrate status --output json`,
 		Args: cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error {
-			if output != "table" && output != "json" {
-				return fmt.Errorf("--output is table or json, not %q", output)
-			}
-			return nil
-		},
-		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
-			list, err := m.Status(cmd.Context())
-			if err != nil {
-				return err //nolint:wrapcheck // it says what was being done
-			}
-			if output == "json" {
-				return printStatusJSON(cmd.OutOrStdout(), list)
-			}
-			return printStatusTable(cmd.OutOrStdout(), list)
-		}),
 	}
-	status.Flags().StringVarP(&output, "output", "o", output, "table or json")
+	format := outputFlag(status)
+	status.RunE = deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
+		list, err := m.Status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return printList(cmd.OutOrStdout(), *format, list, []column[migrate.Status]{
+			{"NAME", func(s migrate.Status) string { return s.Name }},
+			{"STATE", func(s migrate.Status) string { return string(s.State) }},
+			{"GROUP", func(s migrate.Status) string {
+				if s.AppliedAt == nil {
+					return ""
+				}
+				return strconv.FormatInt(s.Group, 10)
+			}},
+			{"APPLIED AT", func(s migrate.Status) string {
+				if s.AppliedAt == nil {
+					return ""
+				}
+				return s.AppliedAt.Format(time.RFC3339)
+			}},
+		})
+	})
 	return status
 }
 
@@ -147,7 +149,7 @@ underscores. No database is needed; run it in the root of the source tree.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			paths, err := migrate.Create(deps.dir, args[0], deps.now())
 			if err != nil {
-				return err //nolint:wrapcheck // it says what was being done
+				return err
 			}
 			for _, path := range paths {
 				if err := printLine(cmd, "created "+path); err != nil {
@@ -171,7 +173,7 @@ other tool is not running any more.`,
 		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
 			removed, err := m.Unlock(cmd.Context())
 			if err != nil {
-				return err //nolint:wrapcheck // it says what was being done
+				return err
 			}
 			if removed {
 				return printLine(cmd, "Removed the lock another tool had left.")
@@ -185,21 +187,21 @@ other tool is not running any more.`,
 // database whatever happens.
 func (d migrateDeps) run(do func(*cobra.Command, *migrate.Migrator) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) (err error) {
-		db, closeDB, err := d.open(cmd.Context())
+		db, closeDB, err := d.open(cmd)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, closeDB()) }()
 		m, err := migrate.New(db, d.files, migrate.Options{})
 		if err != nil {
-			return err //nolint:wrapcheck // it names the file
+			return err
 		}
 		return do(cmd, m)
 	}
 }
 
-// report prints what was done, also before a failure, or that there was nothing.
-func report(cmd *cobra.Command, verb string, done []string, nothing string, err error) error {
+// reportDone prints what was done, also before a failure, or that there was nothing.
+func reportDone(cmd *cobra.Command, verb string, done []string, nothing string, err error) error {
 	if err == nil && len(done) == 0 {
 		return printLine(cmd, nothing)
 	}
@@ -211,36 +213,6 @@ func report(cmd *cobra.Command, verb string, done []string, nothing string, err 
 
 func printLine(cmd *cobra.Command, line string) error {
 	if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
-		return fmt.Errorf("write the output: %w", err)
-	}
-	return nil
-}
-
-func printStatusJSON(w io.Writer, list []migrate.Status) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(list); err != nil {
-		return fmt.Errorf("write the output: %w", err)
-	}
-	return nil
-}
-
-func printStatusTable(w io.Writer, list []migrate.Status) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	lines := []string{"NAME\tSTATE\tGROUP\tAPPLIED AT"}
-	for _, s := range list {
-		line := s.Name + "\t" + string(s.State)
-		if s.AppliedAt != nil {
-			line += fmt.Sprintf("\t%d\t%s", s.Group, s.AppliedAt.Format(time.RFC3339))
-		}
-		lines = append(lines, line)
-	}
-	for _, line := range lines {
-		if _, err := fmt.Fprintln(table, line); err != nil {
-			return fmt.Errorf("write the output: %w", err)
-		}
-	}
-	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/uptrace/bun"
 
 	"onepg/internal/migrate"
@@ -21,8 +21,8 @@ import (
 // migrateDepsAt migrates the database at url with one migration.
 func migrateDepsAt(url string) migrateDeps {
 	return migrateDeps{
-		open: func(ctx context.Context) (*bun.DB, func() error, error) {
-			db, err := postgres.Open(ctx, postgres.Options{URL: url}.ForMigrations())
+		open: func(c *cobra.Command) (*bun.DB, func() error, error) {
+			db, err := postgres.Open(c.Context(), postgres.Options{URL: url}.ForMigrations())
 			if err != nil {
 				return nil, nil, err
 			}
@@ -92,9 +92,12 @@ func TestMigrateStatusAsJSONIsAList(t *testing.T) {
 func TestMigrateUpReportsWhatWasAppliedBeforeAFailure(t *testing.T) {
 	t.Parallel()
 	deps := migrateDepsAt(pgtest.Empty(t))
-	files := deps.files.(fstest.MapFS)
-	files["20260102000000_two.tx.up.sql"] = &fstest.MapFile{Data: []byte("SELECT 1/0")}
-	files["20260102000000_two.tx.down.sql"] = &fstest.MapFile{}
+	deps.files = fstest.MapFS{
+		"20260101000000_one.tx.up.sql":   {Data: []byte("CREATE TABLE one (id int)")},
+		"20260101000000_one.tx.down.sql": {Data: []byte("DROP TABLE one")},
+		"20260102000000_two.tx.up.sql":   {Data: []byte("SELECT 1/0")},
+		"20260102000000_two.tx.down.sql": {},
+	}
 	out, err := migrateOutput(t, deps, "up")
 	if out != "applied 20260101000000_one\n" || err == nil || !strings.Contains(err.Error(), "20260102000000_two") {
 		t.Errorf("got %q, %v", out, err)
@@ -104,7 +107,7 @@ func TestMigrateUpReportsWhatWasAppliedBeforeAFailure(t *testing.T) {
 func TestMigrateCreateNeedsNoDatabase(t *testing.T) {
 	t.Parallel()
 	deps := migrateDeps{
-		open: func(context.Context) (*bun.DB, func() error, error) { return nil, nil, errors.New("opened") },
+		open: func(*cobra.Command) (*bun.DB, func() error, error) { return nil, nil, errors.New("opened") },
 		dir:  t.TempDir(), now: migrateDepsAt("").now,
 	}
 	out, err := migrateOutput(t, deps, "create", "add_phone")

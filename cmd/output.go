@@ -23,7 +23,7 @@ func outputFlag(c *cobra.Command) *outputFormat {
 	format := outputTable
 	c.Flags().VarP(&format, "output", "o", "shape of the list: table or json")
 	values := cobra.FixedCompletions([]cobra.Completion{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp)
-	_ = c.RegisterFlagCompletionFunc("output", values) //nolint:errcheck // it fails only for a flag that does not exist
+	_ = c.RegisterFlagCompletionFunc("output", values) // it fails only for a flag that does not exist
 	return &format
 }
 

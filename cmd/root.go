@@ -31,6 +31,7 @@ holds and where it came from.`,
 	root.SetUsageTemplate(briefUsage(root.UsageTemplate()))
 	root.AddCommand(
 		newRun(),
+		newMigrateCommand(migrationDeps()),
 		newConfig(),
 		newVersion(),
 		newEmbeddedWatch(),

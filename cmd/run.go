@@ -23,7 +23,7 @@ Ctrl-C stops cleanly: requests in flight finish, nothing acknowledged is lost. A
 second Ctrl-C stops at once, which loses nothing acknowledged either.`,
 		Example: `  app run
   app run --addr 127.0.0.1:9000
-  APP_DATABASE_URL=postgres://user:secret@db.example/onepg app run`,
+  APP_DATABASE_URL=postgres://app@db.example/onepg app run`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return serve(c) },
 	}
@@ -32,7 +32,7 @@ second Ctrl-C stops at once, which loses nothing acknowledged either.`,
 func serve(c *cobra.Command) error {
 	settings, err := config.Load(c.Flags())
 	if err != nil {
-		return err //nolint:wrapcheck // complete, and meant for the user as it is
+		return err
 	}
 	watcher, err := watchCommand()
 	if err != nil {
@@ -43,7 +43,7 @@ func serve(c *cobra.Command) error {
 		Logger: settings.Log.Logger(c.ErrOrStderr()),
 	})
 	if err != nil {
-		return err //nolint:wrapcheck // names the part that failed
+		return err
 	}
 	fmt.Fprintf(c.OutOrStdout(), `
   onepg is running.
@@ -57,7 +57,7 @@ func serve(c *cobra.Command) error {
   Try the requests of test.http. Ctrl-C stops.
 
 `, a.URL())
-	return a.Run(c.Context()) //nolint:wrapcheck // names the part that failed
+	return a.Run(c.Context())
 }
 
 // watchCommand calls the hidden command below in this same program. It stops
@@ -79,7 +79,7 @@ func newEmbeddedWatch() *cobra.Command {
 		Hidden:  true,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return embedded.Watch(c.Context(), args[0]) //nolint:wrapcheck // says what it is about
+			return embedded.Watch(c.Context(), args[0])
 		},
 	}
 }

@@ -288,5 +288,5 @@ func (r *Runner) due(ctx context.Context, view, which string, args ...any) (int,
 		return 0, postgres.Fault(fmt.Errorf("retry what is parked in view %s: %w", view, err))
 	}
 	n, err := res.RowsAffected()
-	return int(n), err //nolint:wrapcheck // pgdriver's RowsAffected never fails
+	return int(n), err
 }

@@ -70,7 +70,7 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 	if a.database, err = OpenDatabase(ctx, o.Config, o.Logger, o.Watcher); err != nil {
 		return a, err
 	}
-	if err = a.database.prepare(ctx, o.Config.Database.AutoMigrate, o.Logger); err != nil {
+	if err = a.database.prepare(ctx, o.Config, o.Logger); err != nil {
 		return a, err
 	}
 	if err = a.build(ctx); err != nil {
@@ -82,7 +82,7 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 // build makes the parts, from the log to the routes.
 func (a *App) build(ctx context.Context) error {
 	var err error
-	if a.pools, err = openPools(ctx, a.options.Config, a.database.URL); err != nil {
+	if a.pools, err = openPools(ctx, a.options.Config, a.database); err != nil {
 		return err
 	}
 	a.pools.measure(a.metrics)
@@ -96,14 +96,12 @@ func (a *App) build(ctx context.Context) error {
 		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
 	})
 	if err := a.log.Register(ctx, registry.Types()); err != nil {
-		return err //nolint:wrapcheck // a fault.Error
+		return err
 	}
-	if a.listener, err = listener.New(listener.Options{
-		URL: a.database.ListenURL, Channels: []string{viewsUpdated},
+	a.listener = listener.New(listener.Options{
+		DB: a.pools.listen, Channels: []string{viewsUpdated},
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
-	}); err != nil {
-		return fmt.Errorf("prepare the listener: %w", err)
-	}
+	})
 	if a.views, err = aggregator.New(aggregator.Options{
 		DB: a.pools.views, Read: readLog, Registry: registry, Views: parts.views,
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
@@ -165,7 +163,7 @@ func (a *App) Run(ctx context.Context) error {
 // Close gives back what Start took. Run does it itself.
 func (a *App) Close() error {
 	if a.socket != nil {
-		_ = a.socket.Close() //nolint:errcheck // the server closed it already
+		_ = a.socket.Close() // the server closed it already
 	}
 	if a.log != nil {
 		a.log.Close()
@@ -184,7 +182,7 @@ func (a *App) serveOps(ctx context.Context) error {
 		return nil
 	}
 	server := &http.Server{Handler: a.api.OpsHandler(), ReadHeaderTimeout: a.options.Config.Limits.HeaderTimeout}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })() //nolint:errcheck // nothing is in flight that matters
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // nothing is in flight that matters
 	if err := server.Serve(a.ops); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve metrics: %w", err)
 	}
@@ -199,5 +197,5 @@ func (a *App) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	_, err := a.log.Head(ctx)
-	return err //nolint:wrapcheck // a fault.Error
+	return err
 }

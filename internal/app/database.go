@@ -49,7 +49,7 @@ func OpenDatabase(ctx context.Context, c *config.Config, logger *slog.Logger, wa
 // configured database is somebody else's to look after.
 func (d *Database) Supervise(ctx context.Context) {
 	if d.server != nil {
-		_ = d.server.Supervise(ctx) //nolint:errcheck // ends with ctx and nothing else
+		_ = d.server.Supervise(ctx) // ends with ctx and nothing else
 	}
 }
 
@@ -58,35 +58,35 @@ func (d *Database) Close() error {
 	if d.server == nil {
 		return nil
 	}
-	return d.server.Close() //nolint:wrapcheck // says what it is about
+	return d.server.Close()
 }
 
 // ForMigrations opens the database with a single patient connection.
 func (d *Database) ForMigrations(ctx context.Context) (*bun.DB, error) {
-	return postgres.Open(ctx, postgres.Options{URL: d.URL, AppName: "onepg migrate"}.ForMigrations()) //nolint:wrapcheck // a fault.Error
+	return postgres.Open(ctx, postgres.Options{URL: d.URL, AppName: "onepg migrate"}.ForMigrations())
 }
 
 // prepare brings the schema up to date, or insists that somebody does.
-func (d *Database) prepare(ctx context.Context, auto bool, logger *slog.Logger) error {
+func (d *Database) prepare(ctx context.Context, c *config.Config, logger *slog.Logger) error {
 	db, err := d.ForMigrations(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Close() }() //nolint:errcheck // nothing is pending on it
+	defer func() { _ = db.Close() }() // nothing is pending on it
 	migrator, err := migrate.New(db, migrations.FS, migrate.Options{})
 	if err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
-	if auto {
+	if c.Database.AutoMigrate {
 		applied, err := migrator.Up(ctx)
 		if len(applied) > 0 {
 			logger.InfoContext(ctx, "migrations applied", slog.Any("names", applied))
 		}
-		return err //nolint:wrapcheck // names the migration
+		return err
 	}
 	pending, err := migrator.Pending(ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // a fault.Error
+		return err
 	}
 	if len(pending) > 0 {
 		return fault.New(fault.Unavailable, "migrations-pending",
@@ -101,14 +101,18 @@ type pools struct {
 	reader *bun.DB // the API's queries
 	writer *bun.DB // append_events and nothing else
 	views  *bun.DB // one connection for each view, and one for questions about them
+	listen *bun.DB // straight to the server: one connection listens, one proves it
 }
 
 // writerConns is one per flusher of the log, and one more so that a batch is
 // repeated on a fresh connection when the old one hangs.
 const writerConns = 2
 
-func openPools(ctx context.Context, c *config.Config, url string) (pools, error) {
-	options := func(name string, size int) postgres.Options {
+// listenConns: see listener.Options.
+const listenConns = 2
+
+func openPools(ctx context.Context, c *config.Config, d *Database) (pools, error) {
+	options := func(name, url string, size int) postgres.Options {
 		return postgres.Options{
 			URL: url, AppName: "onepg " + name, MaxConns: size,
 			StatementTimeout: c.Database.StatementTimeout, LockTimeout: c.Database.LockTimeout,
@@ -117,14 +121,17 @@ func openPools(ctx context.Context, c *config.Config, url string) (pools, error)
 	}
 	var p pools
 	var err error
-	if p.reader, err = postgres.Open(ctx, options("api", c.Database.PoolSize)); err != nil {
-		return p, err //nolint:wrapcheck // a fault.Error
+	if p.reader, err = postgres.Open(ctx, options("api", d.URL, c.Database.PoolSize)); err != nil {
+		return p, err
 	}
-	if p.writer, err = postgres.Open(ctx, options("append", writerConns)); err != nil {
-		return p, err //nolint:wrapcheck // a fault.Error
+	if p.writer, err = postgres.Open(ctx, options("append", d.URL, writerConns)); err != nil {
+		return p, err
 	}
-	p.views, err = postgres.Open(ctx, options("views", 1))
-	return p, err //nolint:wrapcheck // a fault.Error
+	if p.views, err = postgres.Open(ctx, options("views", d.URL, 1)); err != nil {
+		return p, err
+	}
+	p.listen, err = postgres.Open(ctx, options("listen", d.ListenURL, listenConns))
+	return p, err
 }
 
 // fit gives each view its connection.
@@ -143,7 +150,7 @@ func (p pools) measure(metrics prometheus.Registerer) {
 
 func (p pools) close() error {
 	var errs []error
-	for _, db := range []*bun.DB{p.reader, p.writer, p.views} {
+	for _, db := range []*bun.DB{p.reader, p.writer, p.views, p.listen} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

@@ -11,6 +11,8 @@ import (
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
 	"onepg/internal/httpapi"
+	"onepg/internal/postgres"
+	"onepg/internal/strictjson"
 )
 
 // viewsUpdated is the channel on which a view's new position is announced.
@@ -26,8 +28,8 @@ type parts struct {
 // assemble makes the domains. What they are given works once the program runs.
 func (a *App) assemble() parts {
 	var p parts
-	for _, make := range a.options.Domains {
-		d := make(domains.Deps{
+	for _, construct := range a.options.Domains {
+		d := construct(domains.Deps{
 			DB: a.pools.reader,
 			WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
 				return a.views.WaitVersion(ctx, view, id, version)
@@ -45,7 +47,7 @@ func (a *App) routes(p parts) error {
 	c := a.options.Config
 	api, err := httpapi.New(httpapi.Options{
 		Logger: a.logger, Clock: now, Metrics: a.metrics, Version: a.options.Version,
-		Ready: a.ready, SeparateOps: c.OpsAddr != "",
+		Ready: a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
 		Limits: httpapi.Limits{
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
@@ -54,7 +56,7 @@ func (a *App) routes(p parts) error {
 		},
 	})
 	if err != nil {
-		return err //nolint:wrapcheck // says what it is about
+		return err
 	}
 	a.api = api
 	for _, d := range p.domains {
@@ -72,7 +74,18 @@ func (a *App) routes(p parts) error {
 	}
 	api.Events(logReader{a.log})
 	httpapi.Views(api, a.views.Status)
-	return api.Err() //nolint:wrapcheck // names the routes
+	return api.Err()
+}
+
+// checkBody holds the bodies of commands to the same JSON as events.
+func checkBody(depth int) func([]byte) error {
+	return func(body []byte) error {
+		var report strictjson.Report
+		if _, err := strictjson.Parse(body, strictjson.Limits{MaxDepth: depth}, &report); err != nil {
+			return err
+		}
+		return report.Err()
+	}
 }
 
 func postable(types []eventsourcing.EventType) bool {
@@ -108,7 +121,7 @@ func (a *App) relay(ctx context.Context) error {
 	const waiting = 64
 	feed, err := a.listener.Feed(viewsUpdated, waiting)
 	if err != nil {
-		return err //nolint:wrapcheck // cannot happen: the channel is in the options
+		return err
 	}
 	defer feed.Close()
 	for {

@@ -51,6 +51,9 @@ type Options struct {
 	// refuses what a lenient decoder would let through. Raw routes check their
 	// own.
 	CheckBody func(body []byte) error
+	// Translate gives the errors of what lies behind the handlers their meaning,
+	// such as a database that is away. It returns what it does not know.
+	Translate func(error) error
 	// SeparateOps leaves /metrics out of the API because OpsHandler is served
 	// on an address of its own.
 	SeparateOps bool

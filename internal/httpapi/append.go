@@ -42,9 +42,15 @@ func (g *Group) Appends(a Appending) {
 		Description: "Both ids come from the client, so that a repeated request answers as the first did. " +
 			"With Prefer: wait=N the answer comes when every view of the domain shows the events, or after N seconds.",
 		Problems: []Refusal{
-			{fault.Malformed, "malformed-body"}, {fault.Conflict, "version-conflict"}, {fault.Conflict, "aggregate-exists"},
-			{fault.Conflict, "aggregate-missing"}, {fault.Conflict, "aggregate-deleted"}, {fault.Precondition, "version-conflict"},
-			{fault.Invalid, "validation-failed"}, {fault.Invalid, "event-id-reused"}, {fault.Unavailable, "unavailable"},
+			{fault.Malformed, codeMalformedBody},
+			{fault.Conflict, "version-conflict"},
+			{fault.Conflict, "aggregate-exists"},
+			{fault.Conflict, "aggregate-missing"},
+			{fault.Conflict, "aggregate-deleted"},
+			{fault.Precondition, "version-conflict"},
+			{fault.Invalid, "validation-failed"},
+			{fault.Invalid, "event-id-reused"},
+			{fault.Unavailable, "unavailable"},
 		},
 		Describe: func(op *huma.Operation) { in.describe(g.api.Schemas(), op) },
 	}, func(c *gin.Context) error { return a.serve(c, in) })
@@ -75,7 +81,11 @@ func (a *Appending) serve(c *gin.Context, in *intake) error {
 	if wait, ok := ParsePreferWait(c.Request.Header); ok && a.wait(ctx, wait, receipts) {
 		c.Header("Preference-Applied", PreferenceApplied(wait))
 	}
-	return answer(c, receipts, array)
+	if !array {
+		c.Header("Location", "/v1/events/"+receipts[0].ID.String())
+		return WriteJSON(c, statusOfReceipts(receipts), receipts[0])
+	}
+	return WriteJSON(c, statusOfReceipts(receipts), receiptList{receipts})
 }
 
 // conditionally appends the events if the aggregate is at the version of
@@ -86,7 +96,7 @@ func (a *Appending) conditionally(ctx context.Context, match Match, events []eve
 		return nil, BadParameter("If-Match", `expected one version in quotes, like "3"; events that change an aggregate need it to exist anyway`)
 	}
 	if match.Version == nil {
-		return a.Append(ctx, events) //nolint:wrapcheck // a fault.Error
+		return a.Append(ctx, events)
 	}
 	for _, e := range events[1:] {
 		if e.AggregateID != events[0].AggregateID {
@@ -103,7 +113,7 @@ func (a *Appending) conditionally(ctx context.Context, match Match, events []eve
 		failed.Kind = fault.Precondition
 		return nil, &failed
 	}
-	return receipts, err //nolint:wrapcheck // a fault.Error
+	return receipts, err
 }
 
 func (a *Appending) wait(ctx context.Context, patience time.Duration, receipts []eventsourcing.Receipt) bool {
@@ -112,19 +122,14 @@ func (a *Appending) wait(ctx context.Context, patience time.Duration, receipts [
 	return a.Shown(waiting, receipts)
 }
 
-// answer is 201, or 200 when nothing was new.
-func answer(c *gin.Context, receipts []eventsourcing.Receipt, array bool) error {
-	status := http.StatusOK
+// statusOfReceipts is 201, or 200 when nothing was new.
+func statusOfReceipts(receipts []eventsourcing.Receipt) int {
 	for _, r := range receipts {
 		if !r.Duplicate {
-			status = http.StatusCreated
+			return http.StatusCreated
 		}
 	}
-	if array {
-		return WriteJSON(c, status, receiptList{receipts})
-	}
-	c.Header("Location", "/v1/events/"+receipts[0].ID.String())
-	return WriteJSON(c, status, receipts[0])
+	return http.StatusOK
 }
 
 // receiptList is the answer to an array, in the order sent.

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"os"
@@ -42,29 +41,12 @@ func (a *API) limitBody(c *gin.Context) error {
 	if c.Request.ContentLength > limits.BodyBytes {
 		return tooLarge(limits.BodyBytes)
 	}
-	conn := http.NewResponseController(c.Writer)
-	// Why not http.Server.ReadTimeout: it stays set while the handler works and
-	// then cancels the request's context.
-	_ = conn.SetReadDeadline(realNow().Add(limits.BodyTimeout)) //nolint:errcheck // only a recorder in a test has none
-	c.Request.Body = &timedBody{ReadCloser: http.MaxBytesReader(c.Writer, c.Request.Body, limits.BodyBytes), conn: conn}
+	// net/http lifts the deadline when it has read the body, so it does not end
+	// the work that follows.
+	deadline := realNow().Add(limits.BodyTimeout)
+	_ = http.NewResponseController(c.Writer).SetReadDeadline(deadline) // only a recorder in a test has none
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limits.BodyBytes)
 	return nil
-}
-
-// timedBody lifts the read deadline when the body has been read, so that it
-// does not end the wait that may follow.
-type timedBody struct {
-	io.ReadCloser
-
-	conn *http.ResponseController
-}
-
-// Read reads on and watches for the end.
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		_ = b.conn.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
-	}
-	return n, err //nolint:wrapcheck // io.EOF must stay io.EOF
 }
 
 func tooLarge(limit int64) *fault.Error {

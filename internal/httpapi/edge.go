@@ -79,7 +79,7 @@ func (a *API) begin(rt *route, c *gin.Context) context.CancelFunc {
 // streamContext lets a stream run until the client leaves or the server shuts
 // down. The answer's write deadline would cut it, so the handler sets its own.
 func (a *API) streamContext(ctx context.Context, w http.ResponseWriter) (context.Context, context.CancelFunc) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) //nolint:errcheck // only a recorder in a test has none
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // only a recorder in a test has none
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(a.draining, cancel)
 	return ctx, func() { stop(); cancel() }
@@ -132,9 +132,7 @@ func (a *API) finish(rt *route, c *gin.Context, start time.Time) {
 		slog.String("request_id", RequestID(ctx)))
 }
 
-// catch makes a panic a 500 like any other defect. Where the answer has
-// begun, the connection is cut instead, so that half an answer cannot pass for
-// a whole one.
+// catch makes a panic a 500 like any other defect.
 func (a *API) catch(c *gin.Context) {
 	cause := recover()
 	if cause == nil {
@@ -143,12 +141,7 @@ func (a *API) catch(c *gin.Context) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause) //nolint:forbidigo // net/http's way to cut a connection
 	}
-	err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
-	if c.Writer.Written() {
-		a.report(c.Request.Context(), present(c.Request.Context(), err), err)
-		panic(http.ErrAbortHandler) //nolint:forbidigo // as above
-	}
-	a.fail(c, err)
+	a.answerError(c, fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 }
 
 // setHeaders are the headers of every answer. An answer is never stored unless

@@ -88,8 +88,8 @@ func Post[I, O any](g *Group, op Operation, h func(context.Context, *I) (*O, err
 }
 
 // Raw registers a plain gin handler behind the same edge as every other route.
-// An error it returns before writing becomes a problem; one after that only
-// ends up in the log if nobody foresaw it.
+// An error it returns before writing becomes a problem; after that, one nobody
+// foresaw cuts the connection.
 func (g *Group) Raw(op Operation, h func(*gin.Context) error) {
 	g.api.guard(g, op, func(rt *route) {
 		spec := g.api.operation(rt, op)

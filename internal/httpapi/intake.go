@@ -59,9 +59,9 @@ func (in *intake) read(body []byte) (events []eventsourcing.Event, array bool, e
 	var report strictjson.Report
 	root, err := strictjson.Parse(body, strictjson.Limits{MaxDepth: in.limits.Depth}, &report)
 	if err != nil {
-		return nil, false, err //nolint:wrapcheck // a fault.Error
+		return nil, false, err
 	}
-	switch root.Kind() {
+	switch root.Kind() { //nolint:exhaustive // the rest is the same mistake
 	case strictjson.Object:
 		events = make([]eventsourcing.Event, 1)
 		if err := in.event(root, &events[0], &report); err != nil {
@@ -75,7 +75,7 @@ func (in *intake) read(body []byte) (events []eventsourcing.Event, array bool, e
 	default:
 		report.Add(root, "must be an event or an array of events")
 	}
-	return events, array, report.Err() //nolint:wrapcheck // a fault.Error
+	return events, array, report.Err()
 }
 
 func (in *intake) array(root strictjson.Value, report *strictjson.Report) ([]eventsourcing.Event, error) {

@@ -80,7 +80,7 @@ func jsonFormat() huma.Format {
 				panic(err) //nolint:forbidigo // a type that cannot be encoded is a programmer's error; the edge recovers
 			}
 			// Why ignored: the client is gone, and huma would panic about it.
-			_, _ = w.Write(body) //nolint:errcheck // see above
+			_, _ = w.Write(body) // see above
 			return nil
 		},
 		Unmarshal: json.Unmarshal,
@@ -100,6 +100,6 @@ func writeAs(c *gin.Context, status int, contentType string, v any) error {
 	}
 	c.Writer.Header().Set("Content-Type", contentType)
 	c.Writer.WriteHeader(status)
-	_, _ = c.Writer.Write(body) //nolint:errcheck // the client is gone; there is nobody to tell
+	_, _ = c.Writer.Write(body) // the client is gone; there is nobody to tell
 	return nil
 }

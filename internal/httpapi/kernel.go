@@ -40,7 +40,7 @@ func (a *API) Events(log LogReader) {
 	}, func(ctx context.Context, in *eventInput) (*eventOutput, error) {
 		e, found, err := log.Event(ctx, in.ID.UUID)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // a fault.Error
+			return nil, err
 		}
 		if !found {
 			return nil, fault.New(fault.NotFound, "not-found", "There is no event "+in.ID.String()+".")
@@ -81,7 +81,7 @@ func (in *logInput) read(ctx context.Context, log LogReader) (*logPage, error) {
 	f := LogFilter{After: in.After, Aggregate: in.Aggregate, AggregateID: in.AggregateID.UUID, Name: in.Name}
 	events, err := log.Page(ctx, f, in.Limit+1)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // a fault.Error
+		return nil, err
 	}
 	page := &logPage{}
 	page.Body.Items = events

@@ -107,12 +107,15 @@ func (p *Problem) GetHeaders() http.Header {
 
 // problem is err as one request's client may see it, reported on the way.
 func (a *API) problem(ctx context.Context, err error) *Problem {
-	p := present(ctx, err)
+	p := a.present(ctx, err)
 	a.report(ctx, p, err)
 	return p
 }
 
-func present(ctx context.Context, err error) *Problem {
+func (a *API) present(ctx context.Context, err error) *Problem {
+	if a.opts.Translate != nil && !errors.Is(err, context.Canceled) {
+		err = a.opts.Translate(err)
+	}
 	p := problemOf(err)
 	// Why ctx too: a cancellation from inside, while the client still waits, is
 	// a defect like any other.
@@ -140,6 +143,21 @@ func (a *API) report(ctx context.Context, p *Problem, err error) {
 	}
 }
 
+// answerError answers with err where nothing has been written yet. An answer
+// that has begun cannot become a problem; after a defect its connection is cut,
+// so that half an answer cannot pass for a whole one.
+func (a *API) answerError(c *gin.Context, err error) {
+	if !c.Writer.Written() {
+		a.fail(c, err)
+		return
+	}
+	p := a.present(c.Request.Context(), err)
+	a.report(c.Request.Context(), p, err)
+	if p.Status == http.StatusInternalServerError {
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
+	}
+}
+
 // fail answers a plain gin request with err and stops its handlers.
 func (a *API) fail(c *gin.Context, err error) {
 	c.Abort()
@@ -151,5 +169,5 @@ func (a *API) fail(c *gin.Context, err error) {
 	for name, values := range p.GetHeaders() {
 		header[name] = values
 	}
-	_ = writeAs(c, p.Status, problemType, p) //nolint:errcheck // a Problem can always be encoded
+	_ = writeAs(c, p.Status, problemType, p) // a Problem can always be encoded
 }

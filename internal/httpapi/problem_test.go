@@ -71,7 +71,7 @@ func TestEveryKindHasItsStatus(t *testing.T) {
 	f := newFixture(t)
 	var kind fault.Kind
 	op := httpapi.Operation{ID: "refuse", Method: "GET", Path: "/refuse", Scope: httpapi.Public}
-	f.Group("extra").Raw(op, func(c *gin.Context) error {
+	f.Group("extra").Raw(op, func(*gin.Context) error {
 		return fmt.Errorf("wrapped: %w", fault.New(kind, "some-code", "Some words."))
 	})
 	for k, status := range statuses {

@@ -115,15 +115,6 @@ func (a *API) mount(rt *route, h func(*gin.Context) error) {
 	a.engine.Handle(http.MethodHead, ginPath(rt.path), a.edge(&head), run)
 }
 
-// answerError keeps a second body from being glued to an answer that has begun.
-func (a *API) answerError(c *gin.Context, err error) {
-	if c.Writer.Written() {
-		a.report(c.Request.Context(), present(c.Request.Context(), err), err)
-		return
-	}
-	a.fail(c, err)
-}
-
 // ginPath turns {id} into :id and {path...} into *path.
 func ginPath(path string) string {
 	segments := strings.Split(path, "/")

@@ -33,7 +33,6 @@ func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 	defer cancel()
 	err := srv.Shutdown(grace)
 	if err != nil {
-		cut()
 		err = errors.Join(fmt.Errorf("requests were cut after %s: %w", a.opts.Limits.ShutdownTimeout, err), srv.Close())
 	}
 	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {

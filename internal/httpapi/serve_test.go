@@ -13,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"onepg/internal/fault"
 	"onepg/internal/httpapi"
 )
 
@@ -229,82 +230,64 @@ func TestReadDeadlineOfABodyDoesNotEndTheWaitAfterIt(t *testing.T) {
 	}
 }
 
-func TestPanicInsideAnAnswerCutsIt(t *testing.T) {
+func TestDefectInsideAnAnswerCutsIt(t *testing.T) {
 	t.Parallel()
+	for _, panics := range []bool{true, false} {
+		res, log := halfAnswer(t, func() error {
+			if panics {
+				panic("canary")
+			}
+			return errors.New("canary")
+		})
+		if !errors.Is(res.cut, io.ErrUnexpectedEOF) || res.body != "half" {
+			t.Errorf("%q, %v; want a cut after half", res.body, res.cut)
+		}
+		if n := strings.Count(log, "level=ERROR"); n != 1 {
+			t.Errorf("%d error lines", n)
+		}
+	}
+}
+
+func TestForeseenEndOfAnAnswerIsAnEnd(t *testing.T) {
+	t.Parallel()
+	res, _ := halfAnswer(t, func() error { return fault.New(fault.Unavailable, "unavailable", "Enough.") })
+	if res.cut != nil || res.body != "half" {
+		t.Errorf("%q, %v; want half and no more", res.body, res.cut)
+	}
+}
+
+// halfAnswer asks a handler that begins an answer and then ends as told.
+func halfAnswer(t *testing.T, end func() error) (res reply, log string) {
+	t.Helper()
 	f := newFixture(t)
-	f.Group("extra").Raw(httpapi.Operation{ID: "half", Method: "GET", Path: "/half", Scope: httpapi.Public}, func(c *gin.Context) error {
+	op := httpapi.Operation{ID: "half", Method: "GET", Path: "/half", Scope: httpapi.Public}
+	f.Group("extra").Raw(op, func(c *gin.Context) error {
 		if _, err := c.Writer.WriteString("half"); err != nil {
 			return err
 		}
 		c.Writer.Flush()
-		panic("canary")
+		return end()
 	})
-	res := serve(t, f).say(t, "GET /v1/extra/half HTTP/1.1\r\nHost: x\r\n\r\n")
-	if !errors.Is(res.cut, io.ErrUnexpectedEOF) || res.body != "half" {
-		t.Errorf("%q, %v; want a cut after half", res.body, res.cut)
-	}
-	if n := strings.Count(f.log.String(), "level=ERROR"); n != 1 {
-		t.Errorf("%d error lines", n)
-	}
+	res = serve(t, f).say(t, "GET /v1/extra/half HTTP/1.1\r\nHost: x\r\n\r\n")
+	return res, f.log.String()
 }
 
-func TestShutdownLetsRequestsFinish(t *testing.T) {
+func TestRefusalDoesNotWaitForABodyNobodyReads(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	s := serve(t, f)
-	conn := s.dial(t)
-	if _, err := io.WriteString(conn, "GET /v1/things/slow HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	s.wait(t, f.started, "slow request")
-	s.stop()
-	for deadline := time.Now().Add(patience); f.do("GET", "/readyz", "").Code != http.StatusServiceUnavailable; {
-		if time.Now().After(deadline) {
-			t.Fatal("/readyz stays ready")
-		}
-	}
-	for deadline := time.Now().Add(patience); ; {
-		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.addr)
-		if err != nil {
-			break // no longer accepting
-		}
-		_ = c.Close()
-		if time.Now().After(deadline) {
-			t.Fatal("connections are still accepted")
-		}
-	}
-	close(f.release)
-	res := answer(t, bufio.NewReader(conn))
-	<-s.done
-	if res.status != http.StatusOK || s.err != nil {
-		t.Errorf("%d, Serve: %v", res.status, s.err)
-	}
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.BodyBytes = 10 })
+	wantProblemIn(t, serve(t, f).say(t, rawPost+"Content-Length: 20\r\n\r\n"), 413, "too-large")
 }
 
-func TestShutdownEndsStreamsAndWaits(t *testing.T) {
+func TestWaitTheClientAskedForComesOnTopOfTheAnswerTimeout(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	op := httpapi.Operation{ID: "wait", Method: "GET", Path: "/wait", Scope: httpapi.Public}
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.AnswerTimeout = time.Second })
+	op := httpapi.Operation{ID: "left", Method: "GET", Path: "/left", Scope: httpapi.Public}
 	f.Group("extra").Raw(op, func(c *gin.Context) error {
-		f.started <- struct{}{}
-		<-httpapi.Draining(c.Request.Context())
-		return httpapi.WriteJSON(c, http.StatusOK, "what there is")
+		deadline, _ := c.Request.Context().Deadline()
+		return httpapi.WriteJSON(c, http.StatusOK, time.Until(deadline).Round(time.Second).Seconds())
 	})
-	s := serve(t, f)
-	for _, path := range []string{"/v1/things/stream", "/v1/extra/wait"} {
-		if _, err := io.WriteString(s.dial(t), "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		s.wait(t, f.started, path)
-	}
-	s.stop()
-	select {
-	case <-s.done:
-		if s.err != nil {
-			t.Errorf("Serve: %v", s.err)
-		}
-	case <-time.After(patience):
-		t.Fatal("a stream holds the shutdown")
+	if got := f.do("GET", "/v1/extra/left", "", "Prefer: wait=20").Body.String(); got != "21\n" {
+		t.Errorf("%s seconds", got)
 	}
 }
 
@@ -318,36 +301,5 @@ func TestStreamOutlivesTheLimitsOfAnswers(t *testing.T) {
 	})
 	if got := f.do("GET", "/v1/extra/long", "").Body.String(); got != "false\n" {
 		t.Errorf("has a deadline: %s", got)
-	}
-}
-
-func TestShutdownCutsWhatDoesNotFinish(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Limits.ShutdownTimeout = 20 * time.Millisecond })
-	s := serve(t, f)
-	if _, err := io.WriteString(s.dial(t), "GET /v1/things/slow HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	s.wait(t, f.started, "slow request")
-	s.stop()
-	<-s.done
-	if !errors.Is(s.err, context.DeadlineExceeded) {
-		t.Errorf("Serve: %v, want a report of the cut", s.err)
-	}
-}
-
-func TestFaultyAPIIsNotServed(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	f.Group("x").Raw(httpapi.Operation{}, nil)
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Serve(t.Context(), ln); err == nil {
-		t.Error("served")
-	}
-	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("the listener is left open: %v", err)
 	}
 }

@@ -65,7 +65,7 @@ func tlsPair(t *testing.T) (server, client net.Conn) {
 	certified.StartTLS()
 	defer certified.Close()
 	tlsServer := tls.Server(plainServer, &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12})
-	tlsClient := tls.Client(plainClient, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a pipe
+	tlsClient := tls.Client(plainClient, &tls.Config{InsecureSkipVerify: true})
 	shaken := background(func() {
 		if err := tlsServer.HandshakeContext(t.Context()); err != nil {
 			t.Errorf("handshake: %v", err)
@@ -82,12 +82,55 @@ func TestASilentServerIsGivenUp(t *testing.T) {
 	t.Parallel()
 	server, client := net.Pipe()
 	done := background(func() {
-		if _, err := server.Read(make([]byte, 64)); err != nil { // never answered
-			t.Errorf("no ping: %v", err)
-		}
+		hear(t, server) // and never answer
 	})
 	_, err := newConn(client, 20*time.Millisecond).receive()
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	_ = client.Close()
+	_ = server.Close()
+	done()
+}
+
+func TestAServerThatRefusesListenIsDeafButOneThatEndsIsNot(t *testing.T) {
+	t.Parallel()
+	refusal := packet(kindError, "SERROR\x00C25006\x00Mcannot execute LISTEN during recovery\x00\x00")
+	for name, c := range map[string]struct {
+		answer []byte
+		deaf   bool
+	}{
+		"goes on": {append(refusal, packet(kindReady, "I")...), true},
+		"ends":    {refusal, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, client := net.Pipe()
+			done := background(func() {
+				hear(t, server)
+				send(t, server, c.answer)
+				_ = server.Close()
+			})
+			err := newConn(client, time.Second).listen([]string{EventsCreated})
+			if errors.Is(err, errDeaf) != c.deaf || err == nil || !strings.Contains(err.Error(), "during recovery") {
+				t.Errorf("error %v", err)
+			}
+			done()
+			_ = client.Close()
+		})
+	}
+}
+
+func TestANotificationThatIsNotTheProbeProvesNothing(t *testing.T) {
+	t.Parallel()
+	server, client := net.Pipe()
+	done := background(func() {
+		send(t, server, packet(kindNotification, "\x00\x00\x00\x07events:created\x00hello\x00"))
+		hear(t, server) // the sign of life asked for
+		send(t, server, packet(kindReady, "I"))
+	})
+	l := prepare(t, nowhere, Options{})
+	if err := l.follow(t.Context(), newConn(client, 50*time.Millisecond), "onepg:probe:1"); !errors.Is(err, errDeaf) {
 		t.Errorf("error %v", err)
 	}
 	_ = client.Close()
@@ -131,6 +174,14 @@ func FuzzReceive(f *testing.F) {
 	})
 }
 
+// hear reads one statement of the client.
+func hear(t *testing.T, from net.Conn) {
+	t.Helper()
+	if _, err := from.Read(make([]byte, 256)); err != nil {
+		t.Errorf("heard nothing: %v", err)
+	}
+}
+
 func send(t *testing.T, to net.Conn, b []byte) {
 	t.Helper()
 	if _, err := to.Write(b); err != nil {
@@ -140,7 +191,7 @@ func send(t *testing.T, to net.Conn, b []byte) {
 
 // packet frames a server message.
 func packet(kind byte, body string) []byte {
-	frame := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)) //nolint:gosec // short
+	frame := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4))
 	return append(frame, body...)
 }
 

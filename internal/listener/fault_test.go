@@ -2,6 +2,7 @@ package listener
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -114,6 +115,22 @@ func TestAServerThatTakesListenButDeliversNothingMeansPolling(t *testing.T) {
 	eventually(t, func() bool { return p.connections() == 1 }) // none of the attempts left one open
 	notify(t, open(t, url), EventsCreated, payload(1))
 	eventually(t, func() bool { return l.LatestPosition() == 1 })
+}
+
+func TestTheBackOffStaysWithinItsCapAndIsSpread(t *testing.T) {
+	t.Parallel()
+	l := prepare(t, nowhere, Options{})
+	pauses := make(map[time.Duration]bool)
+	for attempt := range 1000 {
+		pause := l.failed(t.Context(), io.EOF, attempt)
+		if pause < minBackoff/2 || pause > maxBackoff {
+			t.Fatalf("attempt %d after %v", attempt, pause)
+		}
+		pauses[pause] = true
+	}
+	if len(pauses) < 500 {
+		t.Errorf("only %d different pauses: replicas would return as one", len(pauses))
+	}
 }
 
 // A journal is a log that a test can read.

@@ -217,7 +217,7 @@ func (l *Listener) dedicated(ctx context.Context, f func(*pgdriver.Conn) error) 
 // follow delivers what arrives until the connection ends. It returns errDeaf
 // when the server gives signs of life but the probe does not come.
 func (l *Listener) follow(ctx context.Context, c *conn, probe string) error {
-	proved, patience := false, now().Add(silence)
+	proved, patience := false, c.deadline()
 	for {
 		m, err := c.receive()
 		if err != nil {

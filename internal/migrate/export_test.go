@@ -8,5 +8,5 @@ import (
 
 // LockRow locks the way bun's own tools do.
 func (m *Migrator) LockRow(ctx context.Context) error {
-	return bunmigrate.NewMigrator(m.db, bunmigrate.NewMigrations()).Lock(ctx) //nolint:wrapcheck // a test
+	return bunmigrate.NewMigrator(m.db, bunmigrate.NewMigrations()).Lock(ctx)
 }

@@ -47,9 +47,9 @@ func (m *Migrator) locked(ctx context.Context, fn func() error) error {
 func (m *Migrator) hangUpWith(ctx context.Context) (stop func() bool, err error) {
 	conn, err := postgres.Acquire(ctx, m.db, 0)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it says all there is to say
+		return nil, err
 	}
-	defer conn.Close() //nolint:errcheck // it only returns the connection to the pool
+	defer conn.Close() // it only returns the connection to the pool
 	err = conn.Raw(func(driverConn any) error {
 		session, ok := driverConn.(*pgdriver.Conn)
 		if !ok {
@@ -98,7 +98,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND (l.classid::bigint << 32 | l.objid::bigint) = ?`
 	holder := "a session that has just ended"
-	_ = m.db.QueryRowContext(ctx, query, lockKey).Scan(&holder) //nolint:errcheck // the lock is the news
+	_ = m.db.QueryRowContext(ctx, query, lockKey).Scan(&holder) // the lock is the news
 	return fault.New(fault.Unavailable, "migration-locked", fmt.Sprintf(
 		"Another migration is running on this database for longer than %s: %s. Wait for it, or end that process.",
 		m.o.LockWait, holder))
@@ -109,7 +109,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 func (m *Migrator) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
 	defer cancel()
-	_, _ = m.db.ExecContext(ctx, "SELECT pg_advisory_unlock(?)", lockKey) //nolint:errcheck // see above
+	_, _ = m.db.ExecContext(ctx, "SELECT pg_advisory_unlock(?)", lockKey) // see above
 }
 
 // proveLock fails if another session holds the migration lock: ours was lost

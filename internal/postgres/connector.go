@@ -58,7 +58,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		// Why: pgdriver forgets the socket when the handshake fails. Without
 		// this a server that refuses connections exhausts our descriptors.
 		if socket != nil {
-			_ = socket.Close() //nolint:errcheck // it is being thrown away
+			_ = socket.Close() // it is being thrown away
 		}
 		return nil, &undoneError{fmt.Errorf("connect to %s: %w", c.end, err)}
 	}

@@ -30,10 +30,30 @@ func value(t *testing.T, db bun.IDB, query string, args ...any) string {
 	return v
 }
 
-func exec(t *testing.T, db bun.IDB, query string, args ...any) {
+func exec(t *testing.T, db bun.IDB, query string) {
 	t.Helper()
-	if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
+	if _, err := db.ExecContext(t.Context(), query); err != nil {
 		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// fillPool opens n connections and leaves them idle.
+func fillPool(t *testing.T, db *bun.DB, n int) {
+	t.Helper()
+	conns := make([]bun.Conn, n)
+	for i := range conns {
+		var err error
+		if conns[i], err = postgres.Acquire(t.Context(), db, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, conn := range conns {
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if idle := db.Stats().Idle; idle != n {
+		t.Fatalf("%d idle connections, want %d", idle, n)
 	}
 }
 

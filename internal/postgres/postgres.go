@@ -131,7 +131,7 @@ func Open(ctx context.Context, o Options) (*bun.DB, error) {
 	pool.SetConnMaxIdleTime(max(o.MaxIdleTime, 0))
 	db := bun.NewDB(pool, pgdialect.New())
 	if err := checkVersion(ctx, db); err != nil {
-		_ = db.Close() //nolint:errcheck // the check's error is the one that matters
+		_ = db.Close() // the check's error is the one that matters
 		return nil, err
 	}
 	return db, nil

@@ -76,7 +76,7 @@ func runTx(ctx context.Context, db *bun.DB, o TxOptions, fn func(context.Context
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // it only returns the connection to the pool
+	defer conn.Close() // it only returns the connection to the pool
 	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: o.Isolation, ReadOnly: o.ReadOnly})
 	if err != nil {
 		return undone(ctx, fmt.Errorf("begin: %w", err))

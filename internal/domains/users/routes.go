@@ -41,7 +41,7 @@ type listInput struct {
 func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*User], error) {
 	sort, err := httpapi.ParseSort(in.Sort, "created_at", "updated_at", "name")
 	if err != nil {
-		return nil, err //nolint:wrapcheck // a fault.Error
+		return nil, err
 	}
 	f := filter{sort: sort.Field, desc: sort.Desc, email: in.Email, name: in.Name, limit: int64(in.Limit) + 1}
 	if after := in.After(); after != nil {

@@ -75,14 +75,14 @@ func locked(name string) (bool, error) {
 
 // release unlocks the file for every process that inherited it and closes it.
 func (l *fileLock) release() {
-	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN) //nolint:errcheck // Fails only on a closed file, which is unlocked.
+	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN) // Fails only on a closed file, which is unlocked.
 	l.handOver()
 }
 
 // handOver closes our copy of the file only: the lock stays with the processes
 // that inherited it, and is free if there are none.
 func (l *fileLock) handOver() {
-	_ = l.file.Close() //nolint:errcheck // A file that was only locked has nothing to lose.
+	_ = l.file.Close() // A file that was only locked has nothing to lose.
 }
 
 // poll calls done now and at every interval until it reports true or fails, or
@@ -96,7 +96,7 @@ func poll(ctx context.Context, interval time.Duration, done func() (bool, error)
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("gave up waiting: %w", ctx.Err())
 		case <-ticker.C:
 		}
 	}

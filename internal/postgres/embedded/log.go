@@ -38,7 +38,7 @@ func (c *cluster) logTail() string {
 	if err != nil {
 		return "(no log: " + err.Error() + ")"
 	}
-	defer func() { _ = file.Close() }() //nolint:errcheck // Nothing was written.
+	defer func() { _ = file.Close() }() // Nothing was written.
 	from := c.logStart
 	if end, err := file.Seek(0, io.SeekEnd); err == nil {
 		from = max(from, end-tailSize)

@@ -18,15 +18,24 @@ import (
 // reason, when another watcher is at work, and with ctx's error when ctx ends.
 func Watch(ctx context.Context, dataDir string) error {
 	c := &cluster{dir: dataDir}
-	duty, err := tryLock(c.path(watchLock), syscall.LOCK_EX)
-	if errors.Is(err, errBusy) {
-		return nil
-	}
-	if err != nil {
+	duty, err := c.takeDuty(ctx)
+	if duty == nil || err != nil {
 		return err
 	}
 	defer duty.release()
 	return poll(ctx, watchInterval, func() (bool, error) { return c.patrol(ctx, duty) })
+}
+
+// takeDuty gives nothing where another watcher is at work. Why it waits: a look
+// at the lock takes it for a moment.
+func (c *cluster) takeDuty(ctx context.Context) (*fileLock, error) {
+	soon, cancel := context.WithTimeout(ctx, watchInterval)
+	defer cancel()
+	duty, err := acquire(soon, c.path(watchLock), syscall.LOCK_EX)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil, nil //nolint:nilnil // Nothing to do is no error.
+	}
+	return duty, err
 }
 
 // patrol reports whether the watch is over. It gives up the duty before it
@@ -63,10 +72,10 @@ func (c *cluster) startWatcher(ctx context.Context, command []string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }() //nolint:errcheck // The child has its own copy.
+	defer func() { _ = log.Close() }() // The child has its own copy.
 	// Why WithoutCancel: it has to outlive us.
 	args := append(command[1:len(command):len(command)], c.dir)
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], args...) //nolint:gosec // The program names its own executable.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], args...) // The program names its own executable.
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err = cmd.Start(); err != nil {

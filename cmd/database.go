@@ -1,0 +1,50 @@
+package cmd
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/uptrace/bun"
+
+	"onepg/internal/app"
+	"onepg/internal/config"
+	"onepg/migrations"
+)
+
+// withDatabase reads the settings and finds the database they name, starting or
+// joining the embedded one if they name none. The caller closes it.
+func withDatabase(c *cobra.Command) (*app.Database, error) {
+	settings, err := config.Load(c.Flags())
+	if err != nil {
+		return nil, err
+	}
+	watcher, err := watchCommand()
+	if err != nil {
+		return nil, err
+	}
+	// A command speaks for itself; that a server came and went is no news.
+	settings.Log.Level = max(settings.Log.Level, slog.LevelWarn)
+	logger := settings.Log.Logger(c.ErrOrStderr())
+	return app.OpenDatabase(c.Context(), settings, logger, watcher)
+}
+
+// migrationDeps says what the migrate commands work with.
+func migrationDeps() migrateDeps {
+	return migrateDeps{
+		files: migrations.FS, dir: "migrations",
+		now: func() time.Time { return time.Now() }, //nolint:forbidigo // the name of a new file
+		open: func(c *cobra.Command) (*bun.DB, func() error, error) {
+			database, err := withDatabase(c)
+			if err != nil {
+				return nil, nil, err
+			}
+			db, err := database.ForMigrations(c.Context())
+			if err != nil {
+				return nil, nil, errors.Join(err, database.Close())
+			}
+			return db, func() error { return errors.Join(db.Close(), database.Close()) }, nil
+		},
+	}
+}
