@@ -30,7 +30,7 @@
 // not decode, an upcaster fails, the table refuses the row) is a poison event.
 // Its aggregate is parked with the error, its later events wait behind it, and
 // all others flow. It is tried again after 1, 2, 4 and 8 seconds and then when
-// somebody asks. When too much is parked (see [Runner.RetryAll]) the view halts:
+// somebody asks. When too much is parked (see [Runner.Retry]) the view halts:
 // that is a bug in code, and going on would only park more.
 //
 // An event this program does not know was recorded by a newer one: the batch

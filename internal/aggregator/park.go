@@ -252,41 +252,34 @@ func (r *Runner) Parked(ctx context.Context, view string, after int64, limit int
 }
 
 // Retry asks for another attempt at a parked aggregate, which whoever works on
-// the view makes within a second. A fault.NotFound says that it is not parked.
-func (r *Runner) Retry(ctx context.Context, view string, aggregateID uuid.UUID) error {
-	n, err := r.due(ctx, view, "aggregate_id = ?", aggregateID)
-	if err == nil && n == 0 {
-		return fault.New(fault.NotFound, "not-found", "Aggregate "+aggregateID.String()+" is not parked in view "+view+".")
-	}
-	return err
-}
-
-// RetryAll asks for another attempt at all that a view has parked and lets the
-// view go on if it was halted. It gives the number of parked aggregates.
-func (r *Runner) RetryAll(ctx context.Context, view string) (int, error) {
-	n, err := r.due(ctx, view, "true")
-	if err != nil {
-		return 0, err
-	}
-	_, err = r.reader.NewRaw(`UPDATE view_positions SET halted = NULL, watch_since = now(), watch_events = 0, watch_parked = 0
-	  WHERE view = ?`, view).Exec(ctx)
-	if err != nil {
-		return 0, postgres.Fault(fmt.Errorf("let view %s go on: %w", view, err))
-	}
-	return n, nil
-}
-
-// due makes parked aggregates due now, with all attempts before them.
-func (r *Runner) due(ctx context.Context, view, which string, args ...any) (int, error) {
+// the view makes within a second; a fault.NotFound says that it is not parked.
+// With uuid.Nil it is about all that the view has parked and lets the view go on
+// if it was halted. It gives the number of aggregates.
+func (r *Runner) Retry(ctx context.Context, view string, aggregateID uuid.UUID) (int, error) {
 	if _, err := r.find(view); err != nil {
 		return 0, err
 	}
-	res, err := r.reader.NewUpdate().Model((*parkedRow)(nil)).
-		Set("retry_at = clock_timestamp(), attempts = 1").
-		Where("view = ?", view).Where(which, args...).Exec(ctx)
-	if err != nil {
-		return 0, postgres.Fault(fmt.Errorf("retry what is parked in view %s: %w", view, err))
+	all := aggregateID == uuid.Nil
+	var n int64
+	err := postgres.InTx(ctx, r.reader, postgres.TxOptions{}, func(ctx context.Context, tx bun.Tx) error {
+		if all {
+			// First, in the order in which a batch locks.
+			_, err := tx.NewRaw(`UPDATE view_positions SET halted = NULL, watch_since = now(), watch_events = 0, watch_parked = 0
+			  WHERE view = ?`, view).Exec(ctx)
+			if err != nil {
+				return fmt.Errorf("let view %s go on: %w", view, err)
+			}
+		}
+		res, err := tx.NewRaw(`UPDATE view_parked SET retry_at = clock_timestamp(), attempts = 1
+		  WHERE view = ? AND (? OR aggregate_id = ?)`, view, all, aggregateID).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("retry what is parked in view %s: %w", view, err)
+		}
+		n, err = res.RowsAffected()
+		return err //nolint:wrapcheck // pgdriver's RowsAffected never fails
+	})
+	if err == nil && n == 0 && !all {
+		err = fault.New(fault.NotFound, "not-found", "Aggregate "+aggregateID.String()+" is not parked in view "+view+".")
 	}
-	n, err := res.RowsAffected()
 	return int(n), err
 }

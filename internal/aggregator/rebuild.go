@@ -41,26 +41,35 @@ func (r *Runner) Rebuild(ctx context.Context, view string) error {
 	if err != nil {
 		return err
 	}
+	if err := r.register(ctx, v); err != nil {
+		return err
+	}
+	revision := 0
+	err = r.reader.NewSelect().Table("view_positions").ColumnExpr("max(revision)").
+		Where("view IN (?, ?)", v.Name, v.rebuildName()).Scan(ctx, &revision)
+	if err != nil {
+		return postgres.Fault(fmt.Errorf("read the revision of view %s: %w", v.Name, err))
+	}
+	if revision > v.Revision {
+		return fault.New(fault.Conflict, "view-newer", fmt.Sprintf(
+			"A newer program keeps view %s (revision %d, here %d). Ask that one.", v.Name, revision, v.Revision))
+	}
 	return r.begin(ctx, v, "p.halted IS NOT NULL OR p.revision < EXCLUDED.revision")
 }
 
 // begin makes the rebuild's row and its empty table, unless there is a row and
 // the condition does not hold for it.
 func (r *Runner) begin(ctx context.Context, v View, again string) error {
-	if err := r.register(ctx, v); err != nil {
-		return err
-	}
 	err := postgres.InTx(ctx, r.reader, postgres.TxOptions{}, func(ctx context.Context, tx bun.Tx) error {
-		// The second condition looks before the third locks: a rebuild at work
+		// The first condition looks before the second locks: a rebuild at work
 		// keeps its row locked for as long as an index takes.
 		res, err := tx.NewRaw(`INSERT INTO view_positions AS p (view, revision)
 		 SELECT ?0, ?1
-		  WHERE EXISTS (SELECT FROM view_positions l WHERE l.view = ?2 AND l.revision <= ?1)
-		    AND NOT EXISTS (SELECT FROM view_positions p, (SELECT ?1 AS revision) excluded WHERE p.view = ?0 AND NOT (`+again+`))
+		  WHERE NOT EXISTS (SELECT FROM view_positions p, (SELECT ?1 AS revision) excluded WHERE p.view = ?0 AND NOT (`+again+`))
 		     ON CONFLICT (view) DO UPDATE
 		    SET revision = EXCLUDED.revision, "position" = 0, started_at = now(), halted = NULL,
 		        watch_since = now(), watch_events = 0, watch_parked = 0
-		  WHERE `+again, v.rebuildName(), v.Revision, v.Name).Exec(ctx)
+		  WHERE `+again, v.rebuildName(), v.Revision).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("begin the rebuild of view %s: %w", v.Name, err)
 		}

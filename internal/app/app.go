@@ -103,7 +103,7 @@ func (a *App) build(ctx context.Context) error {
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
 	})
 	if a.views, err = aggregator.New(aggregator.Options{
-		DB: a.pools.views, Read: readLog, Registry: registry, Views: parts.views,
+		DB: a.pools.views, Rebuilder: a.pools.rebuild, Reader: a.pools.reader, Read: readLog, Registry: registry, Views: parts.views,
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
 	}); err != nil {
 		return fmt.Errorf("prepare the views: %w", err)

@@ -73,7 +73,7 @@ func (a *App) routes(p parts) error {
 		d.Routes(group)
 	}
 	api.Events(logReader{a.log})
-	httpapi.Views(api, a.views.Status)
+	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
 	return api.Err()
 }
 
@@ -97,15 +97,14 @@ func postable(types []eventsourcing.EventType) bool {
 	return false
 }
 
-// shown waits until each of the views has read the log up to the last of the
-// events.
+// shown waits until each of the views shows the events.
 func (a *App) shown(views []aggregator.View) func(context.Context, []eventsourcing.Receipt) bool {
 	names := make([]string, len(views))
 	for i, v := range views {
 		names[i] = v.Name
 	}
 	return func(ctx context.Context, receipts []eventsourcing.Receipt) bool {
-		return a.views.Wait(ctx, names, receipts[len(receipts)-1].Position)
+		return a.views.Wait(ctx, names, receipts)
 	}
 }
 
@@ -137,7 +136,9 @@ func (a *App) relay(ctx context.Context) error {
 
 // readLog is how views read the log, inside their own transaction.
 func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID}
+	q := eventstore.Query{
+		After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit, PayloadBudget: r.PayloadBudget,
+	}
 	if r.Aggregate != "" {
 		q.Aggregates = []string{r.Aggregate}
 	}

@@ -106,26 +106,3 @@ func (in *logInput) query(after string) string {
 	}
 	return q.Encode()
 }
-
-// List is an answer that is a complete list, without pages.
-type List[T any] struct {
-	Body struct {
-		Items []T `json:"items" nullable:"false"`
-	}
-}
-
-// Views registers GET /v1/views. T is the standing of one view.
-func Views[T any](a *API, status func(context.Context) ([]T, error)) {
-	Get(a.Group("views"), Operation{
-		Path: "", ID: "list-views", Scope: "views:read", Summary: "How far each view is",
-		Description: "Read from the database, so it is true whatever this process believes.",
-	}, func(ctx context.Context, _ *struct{}) (*List[T], error) {
-		all, err := status(ctx)
-		if err != nil {
-			return nil, err
-		}
-		out := &List[T]{}
-		out.Body.Items = all
-		return out, nil
-	})
-}
