@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,63 +75,99 @@ func types() []eventsourcing.EventType {
 
 // world is one database with its log, to run views against.
 type world struct {
-	t   *testing.T
+	t   testing.TB
+	url string
 	db  *bun.DB
 	log *eventstore.Log
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld is a world with the table of the view under test.
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: pgtest.New(t), MaxConns: 8})
+	w := openWorld(t, pgtest.New(t), types())
+	w.exec("CREATE TABLE things (id uuid PRIMARY KEY, sum integer NOT NULL, version integer NOT NULL)")
+	return w
+}
+
+func openWorld(t testing.TB, url string, events []eventsourcing.EventType) *world {
+	t.Helper()
+	// Why no timeouts: nothing here is about them, and the machine may be slow.
+	db, err := postgres.Open(t.Context(), postgres.Options{
+		URL: url, MaxConns: 8, StatementTimeout: postgres.NoTimeout, AppName: "world",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	if _, err := db.ExecContext(t.Context(), "CREATE TABLE things (id uuid PRIMARY KEY, sum integer NOT NULL, version integer NOT NULL)"); err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t: t, db: db, log: eventstore.Open(eventstore.Options{
+	w := &world{t: t, url: url, db: db, log: eventstore.Open(eventstore.Options{
 		Writer: db, Reader: db, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	})}
 	t.Cleanup(w.log.Close)
-	if err := w.log.Register(t.Context(), types()); err != nil {
+	if err := w.log.Register(t.Context(), events); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-// run starts a replica that knows the given events, and stops it with the test.
-func (w *world) run(known []eventsourcing.EventType) *aggregator.Runner {
+func (w *world) exec(sql string, args ...any) {
+	w.t.Helper()
+	if _, err := w.db.NewRaw(sql, args...).Exec(w.t.Context()); err != nil {
+		w.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// read is the log as views read it.
+func read(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
+	q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit, PayloadBudget: r.PayloadBudget}
+	if r.Aggregate != "" {
+		q.Aggregates = []string{r.Aggregate}
+	}
+	return eventstore.ReadFrom(ctx, tx, q)
+}
+
+// things is the view under test.
+func things(options ...func(*aggregator.View)) aggregator.View {
+	return aggregator.Define[thing, event]("things", "thing", evolve, options...)
+}
+
+// runner makes a replica that knows the given events.
+func (w *world) runner(known []eventsourcing.EventType, views ...aggregator.View) *aggregator.Runner {
 	w.t.Helper()
 	registry, err := eventsourcing.NewRegistry(known...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	runner, err := aggregator.New(aggregator.Options{
-		DB: w.db, Rebuilder: w.db, Reader: w.db, Registry: registry, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
-		Views: []aggregator.View{aggregator.Define[thing, event]("things", "thing", evolve)},
-		Read: func(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-			q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit}
-			if r.Aggregate != "" {
-				q.Aggregates = []string{r.Aggregate}
-			}
-			return eventstore.ReadFrom(ctx, tx, q)
-		},
-		Wake: ticking,
+	r, err := aggregator.New(aggregator.Options{
+		DB: w.db, Rebuilder: w.db, Reader: w.db, Registry: registry, Read: read, Views: views, Wake: ticking,
+		Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
-	done := make(chan error)
-	go func() { done <- runner.Run(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
+	return r
+}
+
+// run starts a replica and stops it with the test.
+func (w *world) run(known []eventsourcing.EventType) *aggregator.Runner {
+	w.t.Helper()
+	r := w.runner(known, things())
+	w.start(r)
+	return r
+}
+
+// start runs a replica until stop is called or the test ends.
+func (w *world) start(r *aggregator.Runner) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-done; err != nil {
 			w.t.Error(err)
 		}
 	})
-	return runner
+	w.t.Cleanup(stop)
+	return stop
 }
 
 // ticking wakes often: the tests below are about what a view does, not when.

@@ -242,33 +242,32 @@ func (h *history) skip(version int) error {
 
 // locks gives the last version applied of each aggregate and which of them are
 // parked. A rebuild has no locks; see the package's documentation.
+//
+// Why all that is parked and not what is parked of these: it is next to nothing,
+// or the view halts.
 func (b batch) locks(ctx context.Context, work []*history) (locked map[uuid.UUID]int, parked map[uuid.UUID]bool, err error) {
-	ids := make([]uuid.UUID, len(work))
-	for i, h := range work {
-		ids[i] = h.aggregateID
-	}
-	q := b.tx.NewRaw(`SELECT i.id AS aggregate_id, coalesce(l.version, 0) AS version, p.view IS NOT NULL AS parked
-	   FROM unnest(?0::uuid[]) AS i (id)
-	   LEFT JOIN view_locks l ON l.view = ?1 AND l.aggregate_id = i.id
-	   LEFT JOIN view_parked p ON p.view = ?1 AND p.aggregate_id = i.id
-	  WHERE l.view IS NOT NULL OR p.view IS NOT NULL`, pgdialect.Array(ids), b.name())
-	if b.rebuild {
-		// At most maxParked, or it halts.
-		q = b.tx.NewRaw("SELECT aggregate_id, 0 AS version, true AS parked FROM view_parked WHERE view = ?", b.name())
+	var ids []uuid.UUID
+	if !b.rebuild {
+		ids = make([]uuid.UUID, len(work))
+		for i, h := range work {
+			ids[i] = h.aggregateID
+		}
 	}
 	var rows []struct {
 		AggregateID uuid.UUID `bun:"aggregate_id"`
 		Version     int       `bun:"version"`
-		Parked      bool      `bun:"parked"`
 	}
-	if err := q.Scan(ctx, &rows); err != nil {
+	err = b.tx.NewRaw(`SELECT aggregate_id, version FROM view_locks WHERE view = ?0 AND aggregate_id = ANY (?1::uuid[])
+	 UNION ALL SELECT aggregate_id, 0 FROM view_parked WHERE view = ?0`, b.name(), pgdialect.Array(ids)).Scan(ctx, &rows)
+	if err != nil {
 		return nil, nil, fmt.Errorf("read the locks of view %s: %w", b.name(), err)
 	}
 	locked, parked = make(map[uuid.UUID]int, len(rows)), make(map[uuid.UUID]bool)
 	for _, r := range rows {
-		locked[r.AggregateID] = r.Version
-		if r.Parked {
+		if r.Version == 0 {
 			parked[r.AggregateID] = true
+		} else {
+			locked[r.AggregateID] = r.Version
 		}
 	}
 	return locked, parked, nil

@@ -183,12 +183,19 @@ func (r *Runner) FollowRebuild(ctx context.Context, view string, progress Progre
 // replica can do: another one is at it, it has halted, an event is unknown here.
 func (r *Runner) rebuild(ctx context.Context, v View, progress Progress) error {
 	indexed := false
+	ahead := &readAhead{read: r.read, db: r.reader}
+	defer ahead.stop()
 	for ctx.Err() == nil {
-		res, err := r.inBatch(ctx, r.rebuilding(v), batch.run)
+		filling := r.rebuilding(v)
+		filling.batch.read = ahead.next
+		res, err := r.inBatch(ctx, filling, batch.run)
 		if err != nil || res.standing != ready || res.unknown != nil || res.halted != "" {
 			return err
 		}
 		progress(res.position, res.head)
+		ahead.start(ctx, LogRange{
+			Aggregate: v.Aggregate, After: res.position, UpTo: min(res.head, res.position+rebuildWindow), PayloadBudget: payloadBudget,
+		})
 		if res.head-res.position > handOver {
 			continue
 		}
