@@ -167,7 +167,7 @@ func (r *Runner) catchUp(ctx context.Context, v View) error {
 		if res.unknown != nil {
 			r.logger.WarnContext(ctx, "view waits for a newer replica", slog.String("view", v.Name), slog.Any("reason", res.unknown))
 		}
-		if res.busy || res.unknown != nil || res.position >= res.head {
+		if res.done() {
 			return nil
 		}
 	}

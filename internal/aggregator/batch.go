@@ -32,6 +32,11 @@ type result struct {
 	unknown  *EventError // the batch ended before an event that this program does not know
 }
 
+// done reports that another batch would find nothing to do now.
+func (r result) done() bool {
+	return r.busy || r.unknown != nil || r.position >= r.head
+}
+
 // window is how many positions a batch covers. Positions have no gaps, so this
 // bounds the events, the memory and the time of a batch whatever the log holds.
 const window = 1000
