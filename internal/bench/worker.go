@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"sync"
 
 	"onepg/internal/app"
 	"onepg/internal/config"
@@ -78,9 +80,11 @@ func serveUntilEOF(ctx context.Context, in io.Reader, serve func(context.Context
 // worker is a worker process as its parent sees it.
 type worker struct {
 	process *exec.Cmd
-	stdin   io.Closer
 	orders  *json.Encoder
 	answers *json.Decoder
+	// stop lets the worker finish and waits for it. Called again it gives the
+	// same error.
+	stop func() error
 }
 
 // startWorker runs the command with the role as its last argument.
@@ -103,23 +107,21 @@ func startWorker(ctx context.Context, command []string, role string, env []strin
 	if err := process.Start(); err != nil {
 		return nil, fmt.Errorf("worker %s: %w", role, err)
 	}
-	return &worker{process: process, stdin: in, orders: json.NewEncoder(in), answers: json.NewDecoder(out)}, nil
+	stop := sync.OnceValue(func() error {
+		_ = in.Close() //nolint:errcheck // closed twice is closed
+		if err := process.Wait(); err != nil {
+			return fmt.Errorf("worker %s: %w", role, err)
+		}
+		return nil
+	})
+	return &worker{process: process, orders: json.NewEncoder(in), answers: json.NewDecoder(out), stop: stop}, nil
 }
 
 // receive reads the worker's next answer. One that died says why on its own
 // standard error.
 func (w *worker) receive(answer any) error {
 	if err := w.answers.Decode(answer); err != nil {
-		return errors.Join(fmt.Errorf("a worker process did not answer: %w", err), w.stop())
-	}
-	return nil
-}
-
-// stop lets the worker finish and waits for it.
-func (w *worker) stop() error {
-	_ = w.stdin.Close() //nolint:errcheck // closed twice is closed
-	if err := w.process.Wait(); err != nil {
-		return fmt.Errorf("a worker process failed: %w", err)
+		return cmp.Or(w.stop(), fmt.Errorf("a worker process did not answer: %w", err))
 	}
 	return nil
 }
