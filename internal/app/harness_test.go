@@ -36,11 +36,11 @@ func start(t *testing.T) *api {
 }
 
 // startOn runs the program on a given database; several may share one.
-func startOn(t *testing.T, database string, flags ...string) *api {
+func startOn(t *testing.T, database string) *api {
 	t.Helper()
 	set := pflag.NewFlagSet("app", pflag.ContinueOnError)
 	config.Flags(set)
-	if err := set.Parse(append([]string{"--addr=127.0.0.1:0", "--database-url=" + database}, flags...)); err != nil {
+	if err := set.Parse([]string{"--addr=127.0.0.1:0", "--database-url=" + database}); err != nil {
 		t.Fatal(err)
 	}
 	settings, err := config.Load(set)
