@@ -1,23 +1,16 @@
 package aggregator_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/uptrace/bun"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/aggregator/aggregatortest"
 	"onepg/internal/eventsourcing"
-	"onepg/internal/eventstore"
-	"onepg/internal/postgres"
-	"onepg/internal/postgres/pgtest"
 )
 
 // thing is the row of the view under test: a sum, so that an event applied
@@ -42,19 +35,19 @@ func (made) aboutThing()   {}
 func (added) aboutThing()  {}
 func (broken) aboutThing() {}
 
-var errPoison = errors.New("thirteen is not to be added")
+var errPoison = errors.New("thirteens are not added")
 
-// evolve adds up, refuses 13 and panics at 666.
+// evolve adds up, refuses multiples of 13 and panics at 666.
 func evolve(t *thing, e event, from eventsourcing.Recorded) (*thing, error) {
 	switch e := e.(type) {
 	case made:
 		return &thing{ID: from.AggregateID, Version: from.Version}, nil
 	case added:
-		switch e.N {
-		case 13:
-			return nil, errPoison
-		case 666:
+		switch {
+		case e.N == 666:
 			panic("the number of the beast")
+		case e.N > 0 && e.N%13 == 0:
+			return nil, errPoison
 		}
 		next := *t
 		next.Sum += e.N
@@ -73,123 +66,57 @@ func types() []eventsourcing.EventType {
 	}
 }
 
-// world is one database with its log, to run views against.
-type world struct {
-	t   testing.TB
-	url string
-	db  *bun.DB
-	log *eventstore.Log
-}
-
-// newWorld is a world with the table of the view under test.
-func newWorld(t testing.TB) *world {
-	t.Helper()
-	w := openWorld(t, pgtest.New(t), types())
-	w.exec("CREATE TABLE things (id uuid PRIMARY KEY, sum integer NOT NULL, version integer NOT NULL)")
-	return w
-}
-
-func openWorld(t testing.TB, url string, events []eventsourcing.EventType) *world {
-	t.Helper()
-	// Why no timeouts: nothing here is about them, and the machine may be slow.
-	db, err := postgres.Open(t.Context(), postgres.Options{
-		URL: url, MaxConns: 8, StatementTimeout: postgres.NoTimeout, AppName: "world",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	w := &world{t: t, url: url, db: db, log: eventstore.Open(eventstore.Options{
-		Writer: db, Reader: db, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
-	})}
-	t.Cleanup(w.log.Close)
-	if err := w.log.Register(t.Context(), events); err != nil {
-		t.Fatal(err)
-	}
-	return w
-}
-
-func (w *world) exec(sql string, args ...any) {
-	w.t.Helper()
-	if _, err := w.db.NewRaw(sql, args...).Exec(w.t.Context()); err != nil {
-		w.t.Fatalf("%s: %v", sql, err)
-	}
-}
-
-// read is the log as views read it.
-func read(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit, PayloadBudget: r.PayloadBudget}
-	if r.Aggregate != "" {
-		q.Aggregates = []string{r.Aggregate}
-	}
-	return eventstore.ReadFrom(ctx, tx, q)
-}
+// table is the table of the view under test.
+const table = "CREATE TABLE things (id uuid PRIMARY KEY, sum integer NOT NULL, version integer NOT NULL)"
 
 // things is the view under test.
 func things(options ...func(*aggregator.View)) aggregator.View {
 	return aggregator.Define[thing, event]("things", "thing", evolve, options...)
 }
 
-// runner makes a replica that knows the given events.
-func (w *world) runner(known []eventsourcing.EventType, views ...aggregator.View) *aggregator.Runner {
+// world is a database with the table of the view under test.
+type world struct {
+	*aggregatortest.World
+
+	t testing.TB
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{World: aggregatortest.NewWorld(t, types()), t: t}
+	w.Exec(table)
+	return w
+}
+
+// replica makes one that knows the events and keeps the view.
+func (w *world) replica(known []eventsourcing.EventType, options ...func(*aggregator.View)) *aggregator.Runner {
 	w.t.Helper()
-	registry, err := eventsourcing.NewRegistry(known...)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	r, err := aggregator.New(aggregator.Options{
-		DB: w.db, Rebuilder: w.db, Reader: w.db, Registry: registry, Read: read, Views: views, Wake: ticking,
-		Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return r
+	return w.Runner(aggregatortest.Replica{Known: known, Views: []aggregator.View{things(options...)}})
 }
 
 // run starts a replica and stops it with the test.
-func (w *world) run(known []eventsourcing.EventType) *aggregator.Runner {
+func (w *world) run(known []eventsourcing.EventType, options ...func(*aggregator.View)) *aggregator.Runner {
 	w.t.Helper()
-	r := w.runner(known, things())
-	w.start(r)
+	r := w.replica(known, options...)
+	w.Start(r)
 	return r
 }
 
-// start runs a replica until stop is called or the test ends.
-func (w *world) start(r *aggregator.Runner) (stop func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-	})
-	w.t.Cleanup(stop)
-	return stop
-}
-
-// ticking wakes often: the tests below are about what a view does, not when.
-func ticking() (<-chan struct{}, func()) {
-	wake := make(chan struct{}, 1)
-	ctx, stop := context.WithCancel(context.Background())
-	go func() {
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				select {
-				case wake <- struct{}{}:
-				default:
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return wake, stop
+// named gives a payload its event.
+func named(t testing.TB, id uuid.UUID, p event) eventsourcing.Event {
+	t.Helper()
+	body, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "thing.made"
+	switch p.(type) {
+	case added:
+		name = "thing.added"
+	case broken:
+		name = "thing.broken"
+	}
+	return eventsourcing.Event{ID: uuid.New(), AggregateID: id, Name: name, Payload: body}
 }
 
 // append records a thing's events and gives the last position.
@@ -197,46 +124,50 @@ func (w *world) append(id uuid.UUID, payloads ...event) int64 {
 	w.t.Helper()
 	var events []eventsourcing.Event
 	for _, p := range payloads {
-		name := map[bool]string{true: "thing.made"}[p == event(made{})]
-		switch p.(type) {
-		case added:
-			name = "thing.added"
-		case broken:
-			name = "thing.broken"
-		}
-		body, err := json.Marshal(p)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		events = append(events, eventsourcing.Event{ID: uuid.New(), AggregateID: id, Name: name, Payload: body})
+		events = append(events, named(w.t, id, p))
 	}
-	receipts, err := w.log.Append(w.t.Context(), events)
+	receipts, err := w.Log.Append(w.t.Context(), events)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return receipts[len(receipts)-1].Position
 }
 
-func (w *world) await(r *aggregator.Runner, position int64) {
+// status is how the view stands.
+func (w *world) status(r *aggregator.Runner) aggregator.Status {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
-	defer cancel()
+	all, err := r.Status(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return all[0]
+}
+
+// until waits for a state of the view.
+func (w *world) until(r *aggregator.Runner, what string, ok func(aggregator.Status) bool) aggregator.Status {
+	w.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
 	for {
-		all, err := r.Status(ctx)
-		if err != nil {
-			w.t.Fatalf("the view did not reach position %d: %v", position, err)
+		s := w.status(r)
+		if ok(s) {
+			return s
 		}
-		if all[0].Position >= position {
-			return
+		if time.Now().After(deadline) {
+			w.t.Fatalf("the view is not %s: %+v", what, s)
 		}
 	}
+}
+
+func (w *world) await(r *aggregator.Runner, position int64) {
+	w.t.Helper()
+	w.until(r, "at the position", func(s aggregator.Status) bool { return s.Position >= position })
 }
 
 // sums are the rows as the view shows them.
 func (w *world) sums() map[uuid.UUID]int {
 	w.t.Helper()
 	var rows []thing
-	if err := w.db.NewSelect().Model(&rows).Scan(w.t.Context()); err != nil {
+	if err := w.DB.NewSelect().Model(&rows).Scan(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	sums := make(map[uuid.UUID]int)
@@ -295,12 +226,8 @@ func TestAPoisonEventStopsOnlyItsAggregate(t *testing.T) {
 	if got := w.sums(); got[sick] != 1 || got[well] != 7 {
 		t.Errorf("rows %v, want %s: 1 and %s: 7", got, sick, well)
 	}
-	status, err := r.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if status[0].Parked != 2 {
-		t.Errorf("%d parked, want 2", status[0].Parked)
+	if got := w.status(r).Parked; got != 2 {
+		t.Errorf("%d parked, want 2", got)
 	}
 }
 

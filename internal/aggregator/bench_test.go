@@ -6,11 +6,9 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/uptrace/bun"
-
+	"onepg/internal/aggregator/aggregatortest"
 	"onepg/internal/domains"
 	"onepg/internal/domains/users"
-	"onepg/internal/postgres/pgtest"
 )
 
 // BenchmarkRebuild rebuilds the view of the users domain. Its log has a user for
@@ -28,12 +26,9 @@ func BenchmarkRebuild(b *testing.B) {
 		}
 	}
 	domain := users.New(domains.Deps{})
-	w := openWorld(b, pgtest.New(b), domain.Events)
-	fill(b, w.db, events)
-	r := w.runner(domain.Events, domain.Views...)
-	if err := r.CatchUp(b.Context()); err != nil {
-		b.Fatal(err)
-	}
+	w := aggregatortest.NewWorld(b, domain.Events)
+	fill(w, events)
+	r := w.Runner(aggregatortest.Replica{Known: domain.Events, Views: domain.Views})
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := r.FollowRebuild(b.Context(), "users", func(int64, int64) {}); err != nil {
@@ -47,28 +42,18 @@ func BenchmarkRebuild(b *testing.B) {
 }
 
 // fill writes a log of users in one statement, past append_events, which would
-// take minutes for a million.
-func fill(tb testing.TB, db *bun.DB, events int) {
-	tb.Helper()
-	_, err := db.ExecContext(tb.Context(), `SET statement_timeout = 0`)
-	if err == nil {
-		_, err = db.NewRaw(`WITH e AS (
-		   SELECT p, p % 5 = 1 AS first, CASE WHEN p % 5 = 1 THEN p / 5 ELSE (p::bigint * 7919) % ((p - 2) / 5 + 1) END AS u
-		     FROM generate_series(1, ?) p)
-		 INSERT INTO events ("position", recorded_at, id, aggregate_id, version, schema_version, name, actor, payload, metadata)
-		 SELECT p, now(), md5('e' || p)::uuid, md5('u' || u)::uuid, row_number() OVER (PARTITION BY u ORDER BY p), 1,
-		        CASE WHEN first THEN 'user.created' ELSE 'user.updated' END, 'key:bench',
-		        CASE WHEN first THEN json_build_object('name', 'User ' || u, 'email', 'user' || u || '@example.com')
-		             ELSE json_build_object('name', 'User ' || u || ' at ' || p) END, '{}'
-		   FROM e`, events).Exec(tb.Context())
-	}
-	if err == nil {
-		_, err = db.NewRaw(`UPDATE event_log_head SET "position" = ?, recorded_at = now()`, events).Exec(tb.Context())
-	}
-	if err == nil {
-		_, err = db.ExecContext(tb.Context(), `ANALYZE events`)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
+// take minutes for a million, and says that the view has read it.
+func fill(w *aggregatortest.World, events int) {
+	w.Exec(`WITH e AS (
+	   SELECT p, p % 5 = 1 AS first, CASE WHEN p % 5 = 1 THEN p / 5 ELSE (p::bigint * 7919) % ((p - 2) / 5 + 1) END AS u
+	     FROM generate_series(1, ?) p)
+	 INSERT INTO events ("position", recorded_at, id, aggregate_id, version, schema_version, name, actor, payload, metadata)
+	 SELECT p, now(), md5('e' || p)::uuid, md5('u' || u)::uuid, row_number() OVER (PARTITION BY u ORDER BY p), 1,
+	        CASE WHEN first THEN 'user.created' ELSE 'user.updated' END, 'key:bench',
+	        CASE WHEN first THEN json_build_object('name', 'User ' || u, 'email', 'user' || u || '@example.com')
+	             ELSE json_build_object('name', 'User ' || u || ' at ' || p) END, '{}'
+	   FROM e`, events)
+	w.Exec(`UPDATE event_log_head SET "position" = ?, recorded_at = now()`, events)
+	w.Exec(`INSERT INTO view_positions (view, "position") VALUES ('users', ?)`, events)
+	w.Exec(`ANALYZE events`)
 }
