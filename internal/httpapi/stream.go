@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -26,6 +27,9 @@ const (
 	farewell = time.Second
 	// stretchBytes is how much is written under one write deadline.
 	stretchBytes = 64 << 10
+	// sendBuffer is what the kernel holds for a stream's client. Why so little:
+	// it would grow to 4 MB for each that does not read, and hide that for long.
+	sendBuffer = 128 << 10
 	// limitRetry is the advice to a client that found all streams taken.
 	limitRetry = 5 * time.Second
 )
@@ -122,6 +126,7 @@ func (a *API) serveStream(hc huma.Context, from *tail.Broadcast, begin beginning
 	defer drop(nil)
 	follower := from.Follow(begin.position, filter, drop)
 	defer follower.Close()
+	boundSendBuffer(ctx)
 	out := newStreamWriter(w, a.opts.Limits.AnswerTimeout)
 	defer context.AfterFunc(ctx, out.hurry)()
 
@@ -129,7 +134,7 @@ func (a *API) serveStream(hc huma.Context, from *tail.Broadcast, begin beginning
 	switch {
 	case isClosed(Draining(ctx)):
 		out.bye()
-	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(context.Cause(ctx), tail.ErrOverrun):
 		follower.Stalled()
 	}
 }
@@ -160,6 +165,19 @@ func (a *API) send(ctx context.Context, out *streamWriter, follower *tail.Follow
 	}
 }
 
+type connKey struct{}
+
+// withConn lets a stream get at its connection.
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+func boundSendBuffer(ctx context.Context) {
+	if conn, ok := ctx.Value(connKey{}).(*net.TCPConn); ok {
+		_ = conn.SetWriteBuffer(sendBuffer) // a connection that fails here fails with the first write
+	}
+}
+
 func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -169,7 +187,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// retryAfter is a line that tells the client how long to wait before it
+// retryLine is a field that tells the client how long to wait before it
 // reconnects.
 func retryLine() string {
 	pause := retryMin + rand.N(retryMax-retryMin) //nolint:gosec // not a secret

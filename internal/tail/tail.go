@@ -190,8 +190,9 @@ func (b *Broadcast) read(ctx context.Context) {
 	}
 }
 
-// start begins at the end. What was missed while nobody followed is of no
-// interest; who resumes from before reads it for himself.
+// start begins one page before the end, so that clients which a restart cut off
+// and which all come back at once find in recent what they missed. What else
+// went by while nobody followed is read by those who ask for it.
 func (b *Broadcast) start(ctx context.Context) (more bool, err error) {
 	end, err := b.source.End(ctx)
 	if err != nil {
@@ -199,8 +200,8 @@ func (b *Broadcast) start(ctx context.Context) (more bool, err error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if end > b.position {
-		b.position, b.from, b.recent = end, end, nil
+	if begin := end - int64(b.buffer); begin > b.position {
+		b.position, b.from, b.recent = begin, begin, nil
 		b.move()
 	}
 	return true, nil
