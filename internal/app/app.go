@@ -49,6 +49,7 @@ type App struct {
 	metrics  *prometheus.Registry
 	database *Database
 	pools    pools
+	registry *eventsourcing.Registry
 	log      *eventstore.Log
 	listener *listener.Listener
 	views    *aggregator.Runner
@@ -88,14 +89,13 @@ func (a *App) build(ctx context.Context) error {
 	a.pools.measure(a.metrics)
 	parts := a.assemble()
 	a.pools.fit(len(parts.views))
-	registry, err := eventsourcing.NewRegistry(parts.events...)
-	if err != nil {
+	if a.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
 		return fmt.Errorf("register the events: %w", err)
 	}
 	a.log = eventstore.Open(eventstore.Options{
 		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
 	})
-	if err := a.log.Register(ctx, registry.Types()); err != nil {
+	if err := a.log.Register(ctx, a.registry.Types()); err != nil {
 		return err
 	}
 	a.listener = listener.New(listener.Options{
@@ -103,7 +103,7 @@ func (a *App) build(ctx context.Context) error {
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
 	})
 	if a.views, err = aggregator.New(aggregator.Options{
-		DB: a.pools.views, Read: readLog, Registry: registry, Views: parts.views,
+		DB: a.pools.views, Read: readLog, Registry: a.registry, Views: parts.views,
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
 	}); err != nil {
 		return fmt.Errorf("prepare the views: %w", err)

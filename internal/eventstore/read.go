@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/postgres"
@@ -20,6 +21,12 @@ type Query struct {
 	Aggregates  []string
 	AggregateID uuid.UUID
 	Name        string
+	// AggregateIDs gives the events of several aggregates one aggregate after
+	// the other, each in the order of its versions.
+	AggregateIDs []uuid.UUID
+	UpToVersion  int // versions up to and including this
+	// CorrelationID is the metadata's correlation_id.
+	CorrelationID string
 }
 
 // row is how the log's columns are scanned.
@@ -56,30 +63,7 @@ func (l *Log) Read(ctx context.Context, q Query) ([]eventsourcing.Recorded, erro
 // never changes, so it needs no particular isolation.
 func ReadFrom(ctx context.Context, db bun.IDB, q Query) ([]eventsourcing.Recorded, error) {
 	var rows []row
-	s := db.NewSelect().Model(&rows)
-	if q.AggregateID != uuid.Nil {
-		// An aggregate's versions and its positions have the same order, and
-		// there is an index for versions.
-		s = s.Where("e.aggregate_id = ?", q.AggregateID).OrderExpr("e.version")
-	} else {
-		s = s.OrderExpr(`e."position"`)
-	}
-	if q.After > 0 {
-		s = s.Where(`e."position" > ?`, q.After)
-	}
-	if q.UpTo > 0 {
-		s = s.Where(`e."position" <= ?`, q.UpTo)
-	}
-	if len(q.Aggregates) > 0 {
-		s = s.Where("e.aggregate IN (?)", bun.List(q.Aggregates))
-	}
-	if q.Name != "" {
-		s = s.Where("e.name = ?", q.Name)
-	}
-	if q.Limit > 0 {
-		s = s.Limit(int64(q.Limit))
-	}
-	if err := s.Scan(ctx); err != nil {
+	if err := q.from(db).Model(&rows).Scan(ctx); err != nil {
 		return nil, postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
 	}
 	events := make([]eventsourcing.Recorded, len(rows))
@@ -87,6 +71,67 @@ func ReadFrom(ctx context.Context, db bun.IDB, q Query) ([]eventsourcing.Recorde
 		events[i] = r.recorded()
 	}
 	return events, nil
+}
+
+// Each hands the events of the query to f as they come, in the order that Read
+// would give them, so that memory does not grow with their number. It ends with
+// the first error of f.
+func (l *Log) Each(ctx context.Context, q Query, f func(eventsourcing.Recorded) error) error {
+	rows, err := q.from(l.reader).Model((*row)(nil)).Rows(ctx)
+	if err != nil {
+		return postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var r row
+		if err := l.reader.ScanRow(ctx, rows, &r); err != nil {
+			return fmt.Errorf("read an event of the log: %w", err)
+		}
+		if err := f(r.recorded()); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
+	}
+	return nil
+}
+
+// from makes the query's conditions and order.
+func (q Query) from(db bun.IDB) *bun.SelectQuery {
+	s := db.NewSelect()
+	switch {
+	case len(q.AggregateIDs) > 0:
+		s = s.Where("e.aggregate_id = ANY (?::uuid[])", pgdialect.Array(q.AggregateIDs)).OrderExpr("e.aggregate_id, e.version")
+	case q.AggregateID != uuid.Nil:
+		// An aggregate's versions and its positions have the same order, and
+		// there is an index for versions.
+		s = s.Where("e.aggregate_id = ?", q.AggregateID).OrderExpr("e.version")
+	default:
+		s = s.OrderExpr(`e."position"`)
+	}
+	if len(q.Aggregates) > 0 {
+		s = s.Where("e.aggregate IN (?)", bun.List(q.Aggregates))
+	}
+	for _, bound := range []struct {
+		condition string
+		given     bool
+		value     any
+	}{
+		{`e."position" > ?`, q.After > 0, q.After},
+		{`e."position" <= ?`, q.UpTo > 0, q.UpTo},
+		{"e.version <= ?", q.UpToVersion > 0, q.UpToVersion},
+		{"e.name = ?", q.Name != "", q.Name},
+		{"e.metadata ->> 'correlation_id' = ?", q.CorrelationID != "", q.CorrelationID},
+	} {
+		if bound.given {
+			s = s.Where(bound.condition, bound.value)
+		}
+	}
+	if q.Limit > 0 {
+		s = s.Limit(int64(q.Limit))
+	}
+	return s
 }
 
 // Event gives the event with this id. It reports false if there is none.
