@@ -24,8 +24,6 @@ type parts struct {
 	domains []domains.Domain
 	events  []eventsourcing.EventType
 	views   []aggregator.View
-	// registry holds the events.
-	registry *eventsourcing.Registry
 }
 
 // assemble makes the domains. What they are given works once the program runs.
@@ -37,6 +35,8 @@ func (a *App) assemble() parts {
 			WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
 				return a.views.WaitVersion(ctx, view, id, version)
 			},
+			Past:   pastLog{a},
+			Append: a.record,
 		})
 		p.domains = append(p.domains, d)
 		p.events = append(p.events, d.Events...)
@@ -70,7 +70,7 @@ func (a *App) routes(p parts) error {
 				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
 				Append: a.log.Append,
 				Shown:  a.shown(d.Views),
-				Actor:  func(context.Context) string { return "anonymous" },
+				Actor:  a.actor,
 			})
 		}
 		d.Routes(group)
@@ -167,7 +167,7 @@ func (l logReader) Stretch(ctx context.Context, s tail.Stretch) ([]eventsourcing
 
 // Page reads one page of the log.
 func (l logReader) Page(ctx context.Context, f httpapi.LogFilter, limit int) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, Limit: limit}
+	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, CorrelationID: f.CorrelationID, Limit: limit}
 	if f.Aggregate != "" {
 		q.Aggregates = []string{f.Aggregate}
 	}

@@ -49,4 +49,9 @@ type Deps struct {
 	// WaitVersion returns true as soon as the view shows the aggregate at the
 	// version or a later one, and false when ctx ends first.
 	WaitVersion func(ctx context.Context, view string, aggregateID uuid.UUID, version int) bool
+	// Past is what a domain's time travel is made from; see aggregator.PastOf.
+	Past aggregator.PastLog
+	// Append records events of the domain in the name of the request's
+	// credential; see eventstore.Log.
+	Append func(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error)
 }
