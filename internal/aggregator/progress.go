@@ -100,7 +100,7 @@ func (r *Runner) Wait(ctx context.Context, views []string, events []eventsourcin
 		position = max(position, e.Position)
 	}
 	for {
-		if !r.near(ctx, views, position) {
+		if !r.WaitPosition(ctx, views, position) {
 			return false
 		}
 		if shown, err := r.shown(ctx, views, events); shown && err == nil {
@@ -113,11 +113,12 @@ func (r *Runner) Wait(ctx context.Context, views []string, events []eventsourcin
 	}
 }
 
-// near returns true as soon as each view is believed to be at the position.
+// WaitPosition returns true as soon as each view is believed to have read the
+// log up to the position, and false when ctx ends first.
 //
-// Why it comes before the question: a thousand requests that wait for the same
+// Why Wait begins with it: a thousand requests that wait for the same
 // batch ask the database once each, when there is something to see.
-func (r *Runner) near(ctx context.Context, views []string, position int64) bool {
+func (r *Runner) WaitPosition(ctx context.Context, views []string, position int64) bool {
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
 	for {

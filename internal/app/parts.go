@@ -13,6 +13,7 @@ import (
 	"onepg/internal/httpapi"
 	"onepg/internal/postgres"
 	"onepg/internal/strictjson"
+	"onepg/internal/tail"
 )
 
 // viewsUpdated is the channel on which a view's new position is announced.
@@ -23,6 +24,8 @@ type parts struct {
 	domains []domains.Domain
 	events  []eventsourcing.EventType
 	views   []aggregator.View
+	// registry holds the events.
+	registry *eventsourcing.Registry
 }
 
 // assemble makes the domains. What they are given works once the program runs.
@@ -52,7 +55,7 @@ func (a *App) routes(p parts) error {
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
 			AnswerTimeout: c.Limits.AnswerTimeout, IdleTimeout: c.Limits.IdleTimeout,
-			ShutdownTimeout: c.ShutdownTimeout,
+			ShutdownTimeout: c.ShutdownTimeout, StreamClients: c.Limits.StreamClients, Heartbeat: c.Limits.StreamHeartbeat,
 		},
 	})
 	if err != nil {
@@ -71,6 +74,9 @@ func (a *App) routes(p parts) error {
 			})
 		}
 		d.Routes(group)
+	}
+	if err := a.stream(p); err != nil {
+		return err
 	}
 	api.Events(logReader{a.log})
 	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
@@ -147,6 +153,17 @@ func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsou
 
 // logReader is the log as the HTTP routes see it.
 type logReader struct{ *eventstore.Log }
+
+// Stretch reads one page of the log for a stream.
+func (l logReader) Stretch(ctx context.Context, s tail.Stretch) ([]eventsourcing.Recorded, error) {
+	q := eventstore.Query{
+		After: s.After, UpTo: s.UpTo, Limit: s.Limit, AggregateID: s.Filter.AggregateID, Name: s.Filter.Name,
+	}
+	if s.Filter.Aggregate != "" {
+		q.Aggregates = []string{s.Filter.Aggregate}
+	}
+	return l.Read(ctx, q)
+}
 
 // Page reads one page of the log.
 func (l logReader) Page(ctx context.Context, f httpapi.LogFilter, limit int) ([]eventsourcing.Recorded, error) {

@@ -60,8 +60,14 @@ type eventOutput struct {
 }
 
 type logInput struct {
-	After       int64  `query:"after" minimum:"0" doc:"Only events at greater positions."`
-	Limit       int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many at most."`
+	After int64 `query:"after" minimum:"0" doc:"Only events at greater positions."`
+	Limit int   `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many at most."`
+	EventFilter
+}
+
+// EventFilter is embedded in the input of a route that reads events. Empty
+// fields are no condition; huma finds only exported types inside another.
+type EventFilter struct {
 	Aggregate   string `query:"aggregate" maxLength:"100" doc:"Only events of this kind of aggregate, such as user."`
 	AggregateID ID     `query:"aggregate_id" doc:"Only events of this aggregate."`
 	Name        string `query:"name" maxLength:"200" doc:"Only events of this name, such as user.created."`
