@@ -64,6 +64,33 @@ COMMENT ON FUNCTION view_rebuild_create IS 'Part of rebuilding a view: makes the
 
 --bun:split
 
+-- Refuses a rebuild whose table has other columns than the live one: a migration
+-- has changed that since.
+CREATE FUNCTION view_rebuild_check(view text) RETURNS void
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    live   CONSTANT regclass := quote_ident(view)::regclass;
+    shadow CONSTANT regclass := quote_ident(view || '_rebuild')::regclass;
+BEGIN
+    IF EXISTS (
+        SELECT FROM (SELECT * FROM pg_attribute WHERE attrelid = live AND attnum > 0 AND NOT attisdropped) l
+          FULL JOIN (SELECT * FROM pg_attribute WHERE attrelid = shadow AND attnum > 0 AND NOT attisdropped) s USING (attname)
+         WHERE (l.atttypid, l.atttypmod, l.attnotnull, l.attgenerated, l.attcollation)
+               IS DISTINCT FROM (s.atttypid, s.atttypmod, s.attnotnull, s.attgenerated, s.attcollation))
+    THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('table %s was altered while it was rebuilt', live),
+            HINT = 'The rebuild starts again by itself.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION view_rebuild_check IS 'Part of rebuilding a view: fails when <view>_rebuild has other columns than the live table.';
+
+--bun:split
+
 CREATE FUNCTION view_rebuild_index(view text, only_key boolean DEFAULT false) RETURNS integer
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
@@ -74,6 +101,7 @@ DECLARE
     made   integer := 0;
     index  record;
 BEGIN
+    PERFORM view_rebuild_check(view);
     FOR index IN
         SELECT 'rebuild_' || i.indexrelid::oid AS name, i.indisunique, pg_get_constraintdef(c.oid) AS rule,
                -- From here on the definition names neither index nor table.
@@ -108,8 +136,6 @@ COMMENT ON FUNCTION view_rebuild_index IS
 -- Puts the new table in the place of the live one: rights, comments, options and
 -- names. Whoever reads the view waits for the end of this transaction, so all it
 -- does is change the catalogue; set a lock_timeout before.
---
--- Why it compares the columns: a migration may have changed the live table since.
 CREATE FUNCTION view_rebuild_swap(view text) RETURNS void
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
@@ -123,19 +149,15 @@ DECLARE
     names   text[];
 BEGIN
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', live);
+    PERFORM view_rebuild_check(view);
     IF EXISTS (
-        SELECT FROM (SELECT * FROM pg_attribute WHERE attrelid = live AND attnum > 0 AND NOT attisdropped) l
-          FULL JOIN (SELECT * FROM pg_attribute WHERE attrelid = shadow AND attnum > 0 AND NOT attisdropped) s USING (attname)
-         WHERE (l.atttypid, l.atttypmod, l.attnotnull, l.attgenerated, l.attcollation)
-               IS DISTINCT FROM (s.atttypid, s.atttypmod, s.attnotnull, s.attgenerated, s.attcollation))
-       OR EXISTS (
         SELECT FROM pg_index i WHERE i.indrelid = live AND NOT EXISTS (
             SELECT FROM pg_class k JOIN pg_index s ON s.indexrelid = k.oid
              WHERE s.indrelid = shadow AND k.relname = 'rebuild_' || i.indexrelid::oid))
     THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('table %s was altered while it was rebuilt', live),
+            MESSAGE = format('table %s got an index while it was rebuilt', live),
             HINT = 'The rebuild starts again by itself.';
     END IF;
 
@@ -188,4 +210,4 @@ COMMENT ON FUNCTION view_rebuild_swap IS 'Part of rebuilding a view: puts <view>
 
 --bun:split
 
-REVOKE ALL ON FUNCTION view_rebuild_create, view_rebuild_index, view_rebuild_swap FROM PUBLIC;
+REVOKE ALL ON FUNCTION view_rebuild_create, view_rebuild_check, view_rebuild_index, view_rebuild_swap FROM PUBLIC;

@@ -2,7 +2,6 @@ package aggregator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -95,6 +94,7 @@ func (r *Runner) begin(ctx context.Context, v View, again string) error {
 const (
 	dependentObjects = "2BP01" // something is tied to the table
 	alteredMeanwhile = "55000" // the live table is not what it was when the rebuild began
+	undefinedColumn  = "42703" // the same, noticed by PostgreSQL
 )
 
 // rebuildViews is the life of the one who rebuilds. Why one view at a time: the
@@ -181,22 +181,31 @@ func (r *Runner) FollowRebuild(ctx context.Context, view string, progress Progre
 
 // rebuild works until the view is exchanged, or until there is nothing that this
 // replica can do: another one is at it, it has halted, an event is unknown here.
+// A table that a migration has changed since is begun anew.
 func (r *Runner) rebuild(ctx context.Context, v View, progress Progress) error {
-	indexed := false
+	err := r.fillAndSwap(ctx, v, progress)
+	if state := postgres.SQLState(err); state == alteredMeanwhile || state == undefinedColumn {
+		r.logger.WarnContext(ctx, "rebuild of a view begins anew", slog.String("view", v.Name), slog.Any("reason", err))
+		return r.begin(ctx, v, "true")
+	}
+	return err
+}
+
+func (r *Runner) fillAndSwap(ctx context.Context, v View, progress Progress) error {
 	ahead := &readAhead{read: r.read, db: r.reader}
 	defer ahead.stop()
-	for ctx.Err() == nil {
-		filling := r.rebuilding(v)
-		filling.batch.read = ahead.next
+	filling := r.rebuilding(v)
+	filling.batch.read = ahead.next
+	for indexed := false; ctx.Err() == nil; {
 		res, err := r.inBatch(ctx, filling, batch.run)
 		if err != nil || res.standing != ready || res.unknown != nil || res.halted != "" {
 			return err
 		}
 		progress(res.position, res.head)
-		ahead.start(ctx, LogRange{
-			Aggregate: v.Aggregate, After: res.position, UpTo: min(res.head, res.position+rebuildWindow), PayloadBudget: payloadBudget,
-		})
 		if res.head-res.position > handOver {
+			ahead.start(ctx, LogRange{
+				Aggregate: v.Aggregate, After: res.position, UpTo: min(res.head, res.position+rebuildWindow), PayloadBudget: payloadBudget,
+			})
 			continue
 		}
 		if !indexed {
@@ -205,14 +214,13 @@ func (r *Runner) rebuild(ctx context.Context, v View, progress Progress) error {
 			}
 			continue
 		}
-		switch swapped, err := r.swap(ctx, v); {
-		case err == nil && swapped:
+		swapped, err := r.swap(ctx, v)
+		switch {
+		case swapped:
 			r.logger.InfoContext(ctx, "view rebuilt and exchanged", slog.String("view", v.Name), slog.Int("revision", v.Revision))
 			return nil
 		case postgres.IsLockTimeout(err):
 			wait(ctx, swapPause)
-		case postgres.SQLState(err) == alteredMeanwhile:
-			return errors.Join(err, r.begin(ctx, v, "true"))
 		case err != nil:
 			return err
 		}
