@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	"internal/aggregator":        {"internal/eventsourcing", "internal/fault", "internal/postgres"},
 	"internal/eventstore":        {"internal/eventsourcing", "internal/fault", "internal/postgres"},
 	"internal/listener":          {"internal/fault"},
-	"internal/eventsourcing":     {},
+	"internal/eventsourcing":     {"internal/eventsourcing", "internal/fault"},
 	"internal/domains":           {"internal/aggregator", "internal/eventsourcing", "internal/httpapi"},
 	"internal/domains/*":         {"internal/aggregator", "internal/domains", "internal/eventsourcing", "internal/fault", "internal/httpapi"},
 	"internal/schema":            {"internal/fault", "internal/strictjson"},
