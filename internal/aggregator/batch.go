@@ -88,7 +88,7 @@ func (b batch) decode(events []eventsourcing.Recorded) ([]*history, *EventError)
 	var work []*history
 	byID := make(map[uuid.UUID]*history)
 	for _, e := range events {
-		payload, err := decodeSafely(b.registry, e)
+		e, payload, err := decodeSafely(b.registry, e)
 		if errors.Is(err, eventsourcing.ErrUnknown) {
 			return work, &EventError{Event: e, Err: err}
 		}
@@ -107,13 +107,20 @@ func (b batch) decode(events []eventsourcing.Recorded) ([]*history, *EventError)
 	return work, nil
 }
 
-func decodeSafely(registry *eventsourcing.Registry, e eventsourcing.Recorded) (payload any, err error) {
+// decodeSafely gives the event as its newest schema version has it, also to
+// views that read its payload themselves.
+func decodeSafely(registry *eventsourcing.Registry, e eventsourcing.Recorded) (newest eventsourcing.Recorded, payload any, err error) {
+	newest = e
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in the upcaster: %v", p)
 		}
 	}()
-	return registry.Decode(e)
+	if newest, err = registry.Upcast(e); err != nil {
+		return e, nil, err
+	}
+	payload, err = registry.Decode(newest)
+	return newest, payload, err
 }
 
 // lock drops what the view has already applied and what waits behind a parked

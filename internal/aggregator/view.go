@@ -94,10 +94,10 @@ func step[Row, E any](row *Row, decoded any, e eventsourcing.Recorded, evolve ev
 		}
 	}()
 	switch payload := decoded.(type) {
-	case E:
-		return evolve(row, payload, e)
 	case error: // it could not be decoded
 		return nil, payload
+	case E:
+		return evolve(row, payload, e)
 	default:
 		return nil, fmt.Errorf("payload %T is none of the events that %s folds", decoded, reflect.TypeFor[Row]())
 	}

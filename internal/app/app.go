@@ -86,15 +86,18 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.pools.measure(a.metrics)
-	parts := a.assemble()
+	a.log = eventstore.Open(eventstore.Options{
+		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
+	})
+	parts, err := a.assemble()
+	if err != nil {
+		return err
+	}
 	a.pools.fit(len(parts.views))
 	registry, err := eventsourcing.NewRegistry(parts.events...)
 	if err != nil {
 		return fmt.Errorf("register the events: %w", err)
 	}
-	a.log = eventstore.Open(eventstore.Options{
-		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
-	})
 	if err := a.log.Register(ctx, registry.Types()); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -26,7 +27,7 @@ type parts struct {
 }
 
 // assemble makes the domains. What they are given works once the program runs.
-func (a *App) assemble() parts {
+func (a *App) assemble() (parts, error) {
 	var p parts
 	for _, construct := range a.options.Domains {
 		d := construct(domains.Deps{
@@ -34,12 +35,19 @@ func (a *App) assemble() parts {
 			WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
 				return a.views.WaitVersion(ctx, view, id, version)
 			},
+			Shown: func(ctx context.Context, views []string, position int64) bool {
+				return a.views.Wait(ctx, views, position)
+			},
+			Commands: eventsourcing.Commands{Log: a.log, Actor: actor},
 		})
+		if d.Err != nil {
+			return p, fmt.Errorf("domain %s: %w", d.Name, d.Err)
+		}
 		p.domains = append(p.domains, d)
 		p.events = append(p.events, d.Events...)
 		p.views = append(p.views, d.Views...)
 	}
-	return p
+	return p, nil
 }
 
 // routes puts everything behind the HTTP edge.
@@ -67,7 +75,7 @@ func (a *App) routes(p parts) error {
 				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
 				Append: a.log.Append,
 				Shown:  a.shown(d.Views),
-				Actor:  func(context.Context) string { return "anonymous" },
+				Actor:  actor,
 			})
 		}
 		d.Routes(group)
@@ -108,6 +116,9 @@ func (a *App) shown(views []aggregator.View) func(context.Context, []eventsourci
 		return a.views.Wait(ctx, names, receipts[len(receipts)-1].Position)
 	}
 }
+
+// actor names the credential of a request.
+func actor(context.Context) string { return "anonymous" }
 
 // wake gives a view its own subscription to the listener.
 func (a *App) wake() (<-chan struct{}, func()) {

@@ -34,6 +34,8 @@ type Domain struct {
 	Views []aggregator.View
 	// Routes registers its queries and commands.
 	Routes func(*httpapi.Group)
+	// Err is why the domain cannot be started, a setting for example.
+	Err error
 }
 
 // Constructor makes a domain. It is called once at start.
@@ -46,4 +48,9 @@ type Deps struct {
 	// WaitVersion returns true as soon as the view shows the aggregate at the
 	// version or a later one, and false when ctx ends first.
 	WaitVersion func(ctx context.Context, view string, aggregateID uuid.UUID, version int) bool
+	// Shown returns true as soon as each of the views shows the log up to the
+	// position, and false when ctx ends first.
+	Shown func(ctx context.Context, views []string, position int64) bool
+	// Commands is what an eventsourcing.Handler needs.
+	Commands eventsourcing.Commands
 }

@@ -80,7 +80,9 @@ type oneInput struct {
 }
 
 func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*User], error) {
-	applied, err := q.await(ctx, in)
+	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
+		return q.waitVersion(ctx, view, in.ID.UUID, in.MinVersion)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -96,24 +98,4 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 	out := httpapi.NewVersioned(&in.Conditional, user.Version, user)
 	out.PreferenceApplied = applied
 	return out, nil
-}
-
-// await holds a read back until the view is recent enough for it.
-func (q queries) await(ctx context.Context, in *oneInput) (applied string, err error) {
-	if in.MinVersion == 0 {
-		return "", nil
-	}
-	patience, asked := in.Wait()
-	waiting, cancel := context.WithTimeout(ctx, max(patience, time.Millisecond))
-	defer cancel()
-	if !q.waitVersion(waiting, view, in.ID.UUID, in.MinVersion) {
-		return "", &fault.Error{
-			Kind: fault.Timeout, Code: "view-behind", RetryAfter: time.Second,
-			Message: "The view does not show that version yet. Ask again, or wait longer with Prefer: wait=N.",
-		}
-	}
-	if asked {
-		applied = httpapi.PreferenceApplied(patience)
-	}
-	return applied, nil
 }
