@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -27,7 +29,7 @@ type parts struct {
 }
 
 // assemble makes the domains. What they are given works once the program runs.
-func (a *App) assemble() parts {
+func (a *App) assemble() (parts, error) {
 	var p parts
 	for _, construct := range a.options.Domains {
 		d := construct(domains.Deps{
@@ -37,12 +39,19 @@ func (a *App) assemble() parts {
 			},
 			Past:   pastLog{a},
 			Append: a.record,
+			Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
+				return a.views.Wait(ctx, views, events)
+			},
+			Commands: eventsourcing.Commands{Log: a.log, Actor: a.actor},
 		})
+		if d.Err != nil {
+			return p, fmt.Errorf("domain %s: %w", d.Name, d.Err)
+		}
 		p.domains = append(p.domains, d)
 		p.events = append(p.events, d.Events...)
 		p.views = append(p.views, d.Views...)
 	}
-	return p
+	return p, nil
 }
 
 // routes puts everything behind the HTTP edge.
@@ -69,7 +78,7 @@ func (a *App) routes(p parts) error {
 				Types:  d.Events,
 				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
 				Append: a.log.Append,
-				Shown:  a.shown(d.Views),
+				Shown:  a.shown(d),
 				Actor:  a.actor,
 			})
 		}
@@ -103,11 +112,14 @@ func postable(types []eventsourcing.EventType) bool {
 	return false
 }
 
-// shown waits until each of the views shows the events.
-func (a *App) shown(views []aggregator.View) func(context.Context, []eventsourcing.Receipt) bool {
-	names := make([]string, len(views))
-	for i, v := range views {
-		names[i] = v.Name
+// shown waits until each of the domain's views of its own aggregates shows the
+// events. A view of another domain's aggregates has nothing to do with them.
+func (a *App) shown(d domains.Domain) func(context.Context, []eventsourcing.Receipt) bool {
+	var names []string
+	for _, v := range d.Views {
+		if slices.ContainsFunc(d.Events, func(t eventsourcing.EventType) bool { return t.Aggregate() == v.Aggregate }) {
+			names = append(names, v.Name)
+		}
 	}
 	return func(ctx context.Context, receipts []eventsourcing.Receipt) bool {
 		return a.views.Wait(ctx, names, receipts)

@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	"internal/bench":                     {"internal", "migrations"},
 	"internal/eventstore":                {"internal/eventsourcing", "internal/fault", "internal/postgres"},
 	"internal/listener":                  {"internal/fault"},
-	"internal/eventsourcing":             {},
+	"internal/eventsourcing":             {"internal/eventsourcing", "internal/fault"},
 	"internal/tail":                      {"internal/eventsourcing", "internal/fault"},
 	"internal/domains":                   {"internal/aggregator", "internal/eventsourcing", "internal/httpapi"},
 	"internal/domains/*":                 {"internal/aggregator", "internal/domains", "internal/eventsourcing", "internal/fault", "internal/httpapi"},
