@@ -175,10 +175,12 @@ func (p Past[Row]) gone(u unfolding[Row], id uuid.UUID) error {
 	return fault.New(fault.Gone, "gone", fmt.Sprintf("The %s %s had been deleted at version %d. Its events are still in the log.", p.aggregate, id, u.version))
 }
 
-// rounds bounds the work for one page: a round looks at thousands of
-// aggregates, and where those did not exist yet or had ended there is nothing
-// to show for it.
-const rounds = 5
+// rounds and mostAtOnce bound the work for one page: where aggregates did not
+// exist yet or had ended, there may be little to show for much work.
+const (
+	rounds     = 5
+	mostAtOnce = 1000 // aggregates, twice as many in each round
+)
 
 // List gives the rows as they were when the log ended with the position: at
 // most limit of those with ids after one, in the order of ids. There are or may
@@ -187,14 +189,16 @@ const rounds = 5
 func (p Past[Row]) List(ctx context.Context, position int64, after uuid.UUID, limit int) (rows []*Row, next uuid.UUID, err error) {
 	var ids []uuid.UUID // of the rows
 	next = after
-	for range rounds {
+	for round := range rounds {
+		q := Existing{Aggregate: p.aggregate, Position: position, After: next, Limit: min((limit+1)<<round, mostAtOnce)}
 		var candidates []uuid.UUID
-		q := Existing{Aggregate: p.aggregate, Position: position, After: next, Limit: limit + 1 - len(rows)}
 		if candidates, next, err = p.log.Existing(ctx, q); err != nil {
 			return nil, next, err
 		}
 		err = p.living(ctx, candidates, position, func(id uuid.UUID, row *Row) {
-			ids, rows = append(ids, id), append(rows, row)
+			if len(rows) <= limit {
+				ids, rows = append(ids, id), append(rows, row)
+			}
 		})
 		if err != nil {
 			return nil, next, err
