@@ -32,6 +32,9 @@ type Domain struct {
 	Events []eventsourcing.EventType
 	// Views are the read models that its queries read.
 	Views []aggregator.View
+	// Stream is the view whose changes clients can follow at
+	// GET /v1/<name>/stream. The zero Stream is none.
+	Stream Stream
 	// Routes registers its queries and commands.
 	Routes func(*httpapi.Group)
 }

@@ -62,8 +62,14 @@ type eventOutput struct {
 }
 
 type logInput struct {
-	After       int64  `query:"after" minimum:"0" doc:"Only events at greater positions."`
-	Limit       int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many at most."`
+	After int64 `query:"after" minimum:"0" doc:"Only events at greater positions."`
+	Limit int   `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many at most."`
+	EventFilter
+}
+
+// EventFilter is embedded in the input of a route that reads events. Empty
+// fields are no condition; huma finds only exported types inside another.
+type EventFilter struct {
 	Aggregate   string `query:"aggregate" maxLength:"100" doc:"Only events of this kind of aggregate, such as user."`
 	AggregateID ID     `query:"aggregate_id" doc:"Only events of this aggregate."`
 	Name        string `query:"name" maxLength:"200" doc:"Only events of this name, such as user.created."`
@@ -109,27 +115,4 @@ func (in *logInput) query(after string) string {
 		q.Set("aggregate_id", in.AggregateID.String())
 	}
 	return q.Encode()
-}
-
-// List is an answer that is a complete list, without pages.
-type List[T any] struct {
-	Body struct {
-		Items []T `json:"items" nullable:"false"`
-	}
-}
-
-// Views registers GET /v1/views. T is the standing of one view.
-func Views[T any](a *API, status func(context.Context) ([]T, error)) {
-	Get(a.Group("views"), Operation{
-		Path: "", ID: "list-views", Scope: "views:read", Summary: "How far each view is",
-		Description: "Read from the database, so it is true whatever this process believes.",
-	}, func(ctx context.Context, _ *struct{}) (*List[T], error) {
-		all, err := status(ctx)
-		if err != nil {
-			return nil, err
-		}
-		out := &List[T]{}
-		out.Body.Items = all
-		return out, nil
-	})
 }

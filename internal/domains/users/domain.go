@@ -31,6 +31,7 @@ func New(deps domains.Deps) domains.Domain {
 		Name:   "users",
 		Events: events(),
 		Views:  []aggregator.View{aggregator.Define[User, Event](view, "user", evolve)},
+		Stream: domains.StreamOf(view, q.users.withIDs),
 		Routes: func(g *httpapi.Group) { q.register(g) },
 	}
 }
