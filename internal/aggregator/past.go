@@ -60,7 +60,7 @@ type PastRange struct {
 type Past[Row any] struct {
 	aggregate string
 	log       PastLog
-	apply     func(row *Row, payload any, from eventsourcing.Recorded) (*Row, error)
+	apply     func(row *Row, e eventsourcing.Recorded, payload any, broken error) (*Row, error)
 }
 
 // PastOf makes the past of the view that [Define] makes of the same aggregate
@@ -68,17 +68,9 @@ type Past[Row any] struct {
 func PastOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], log PastLog) Past[Row] {
 	return Past[Row]{
 		aggregate: aggregate, log: log,
-		apply: func(row *Row, payload any, from eventsourcing.Recorded) (next *Row, err error) {
-			defer func() {
-				if cause := recover(); cause != nil {
-					err = fmt.Errorf("panic: %v", cause)
-				}
-			}()
-			event, ok := payload.(E)
-			if !ok {
-				return nil, fmt.Errorf("payload %T is none of the events of %s", payload, aggregate)
-			}
-			return evolve(row, event, from)
+		apply: func(row *Row, e eventsourcing.Recorded, payload any, broken error) (*Row, error) {
+			decoded := func(eventsourcing.Recorded) (any, error) { return payload, broken }
+			return step(row, e, evolve, projection{decode: decoded})
 		},
 	}
 }
@@ -95,10 +87,7 @@ func (p Past[Row]) step(u *unfolding[Row], e eventsourcing.Recorded, payload any
 	if u.failed != nil {
 		return
 	}
-	next, err := u.row, broken
-	if err == nil {
-		next, err = p.apply(u.row, payload, e)
-	}
+	next, err := p.apply(u.row, e, payload, broken)
 	if err != nil {
 		u.failed = &EventError{Event: e, Err: err}
 		return
