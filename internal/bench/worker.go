@@ -36,6 +36,7 @@ type Program struct {
 // from in and answers on out, one JSON value each, and returns when in ends,
 // which it does also when the process that gave the orders was killed.
 func Work(ctx context.Context, role string, p Program, in io.Reader, out io.Writer) error {
+	app.CollectLess() // as `app run` does
 	orders, answers := json.NewDecoder(in), json.NewEncoder(out)
 	switch role {
 	case roleServe:
