@@ -94,11 +94,13 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.pools.fit(len(parts.views))
-	registry, err := eventsourcing.NewRegistry(parts.events...)
-	if err != nil {
+	if parts.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
 		return fmt.Errorf("register the events: %w", err)
 	}
-	if err := a.log.Register(ctx, registry.Types()); err != nil {
+	if err := a.log.Check(ctx, parts.registry); err != nil {
+		return err
+	}
+	if err := a.log.Register(ctx, parts.registry.Types()); err != nil {
 		return err
 	}
 	a.listener = listener.New(listener.Options{
@@ -106,7 +108,7 @@ func (a *App) build(ctx context.Context) error {
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
 	})
 	if a.views, err = aggregator.New(aggregator.Options{
-		DB: a.pools.views, Read: readLog, Registry: registry, Views: parts.views,
+		DB: a.pools.views, Read: readLog, Registry: parts.registry, Views: parts.views,
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
 	}); err != nil {
 		return fmt.Errorf("prepare the views: %w", err)
