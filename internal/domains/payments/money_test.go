@@ -51,7 +51,7 @@ func TestAnAmountHasOneText(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		code := rapid.SampledFrom([]string{"USD", "EUR", "JPY", "KWD", "BHD", "HUF"}).Draw(t, "currency")
-		minor := rapid.Int64Range(1, 1e15).Draw(t, "minor units")
+		minor := rapid.Int64Range(1, 1e15-1).Draw(t, "minor units")
 		amount, err := currency.NewAmountFromBigInt(big.NewInt(minor), code)
 		if err != nil {
 			t.Fatal(err)

@@ -239,12 +239,15 @@ func fill(t testing.TB, r repository, rows, customers int) []uuid.UUID {
 	for i := range ids {
 		ids[i] = uuid.New()
 	}
-	_, err := r.db.NewRaw(`INSERT INTO payment_summaries
-	 SELECT gen_random_uuid(), (ARRAY[?]::uuid[])[1 + n % ?], 10.00, 'USD', 'wallet', 'completed', 40, false, NULL, 2,
-	        '2026-01-01'::timestamptz + n * interval '1 minute', '2026-01-01'::timestamptz + n * interval '1 minute'
-	   FROM generate_series(1, ?) AS n`, bun.List(ids), customers, rows).Exec(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	const part = 100_000 // what one statement writes in its time
+	for first := 1; first <= rows; first += part {
+		_, err := r.db.NewRaw(`INSERT INTO payment_summaries
+		 SELECT gen_random_uuid(), (ARRAY[?]::uuid[])[1 + n % ?], 10.00, 'USD', 'wallet', 'completed', 40, false, NULL, 2,
+		        '2026-01-01'::timestamptz + n * interval '1 minute', '2026-01-01'::timestamptz + n * interval '1 minute'
+		   FROM generate_series(?, ?) AS n`, bun.List(ids), customers, first, min(first+part-1, rows)).Exec(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := r.db.NewRaw("ANALYZE payment_summaries").Exec(t.Context()); err != nil {
 		t.Fatal(err)
