@@ -85,14 +85,14 @@ type viewInput struct {
 }
 
 type retryInput struct {
-	viewInput
-
-	AggregateID ID `path:"aggregate_id" doc:"The parked aggregate."`
+	Name        string `path:"name" maxLength:"63" doc:"The view's name, such as users."`
+	AggregateID ID     `path:"aggregate_id" doc:"The parked aggregate."`
 }
 
 type parkedInput struct {
-	viewInput
 	Paging
+
+	Name string `path:"name" maxLength:"63" doc:"The view's name, such as users."`
 }
 
 type accepted struct {
