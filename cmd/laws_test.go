@@ -10,8 +10,8 @@ import (
 // Every view of the program obeys the laws of views.
 func TestEveryViewObeysTheLaws(t *testing.T) {
 	t.Parallel()
-	for _, make := range constructors() {
-		domain := make(domains.Deps{})
+	for _, construct := range constructors() {
+		domain := construct(domains.Deps{})
 		for _, view := range domain.Views {
 			t.Run(view.Name, func(t *testing.T) {
 				t.Parallel()

@@ -32,7 +32,7 @@ type viewList struct {
 }
 
 // views waits for a state of the view users.
-func (a *api) untilView(what string, ok func(viewList) bool) viewList {
+func (a *api) untilView(what string, ok func(viewList) bool) {
 	a.t.Helper()
 	deadline := time.Now().Add(15 * time.Second)
 	for {
@@ -40,7 +40,7 @@ func (a *api) untilView(what string, ok func(viewList) bool) viewList {
 		got := a.get("/v1/views")
 		got.into(a.t, &list)
 		if len(list.Items) == 1 && ok(list) {
-			return list
+			return
 		}
 		if time.Now().After(deadline) {
 			a.t.Fatalf("the view is not %s: %s", what, got.body)

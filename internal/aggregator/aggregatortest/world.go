@@ -143,7 +143,7 @@ func read(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourci
 	if r.Aggregate != "" {
 		q.Aggregates = []string{r.Aggregate}
 	}
-	return eventstore.ReadFrom(ctx, tx, q) //nolint:wrapcheck // a test's
+	return eventstore.ReadFrom(ctx, tx, q)
 }
 
 const wakeInterval = 10 * time.Millisecond
