@@ -47,10 +47,10 @@ type result struct {
 	events   int            // and in all
 	took     map[string]time.Duration
 	parked   []*EventError
-	retried  int    // aggregates that were parked and tried again
-	freed    int    // and of those the ones that are not parked any more
-	halted   string // why the view stands still from here on
-	unknown  error  // the batch ended before an event that wraps ErrUnknown
+	retried  int         // aggregates that were parked and tried again
+	freed    int         // and of those the ones that are not parked any more
+	halted   string      // why the view stands still from here on
+	unknown  *EventError // the batch ended before an event that this program does not know
 }
 
 // changed tells whether there is anything to commit.

@@ -19,7 +19,7 @@ const root = "../.."
 // layers lists who may import whom inside the program: what is named, and what
 // is below it. Whatever is not listed may import nothing of ours.
 var layers = map[string][]string{
-	"cmd":                                {"internal/app", "internal/bench", "internal/config", "internal/domains", "internal/domains/*", "internal/fault", "internal/migrate", "internal/postgres", "migrations"},
+	"cmd":                                {"internal/aggregator", "internal/app", "internal/bench", "internal/config", "internal/domains", "internal/domains/*", "internal/eventsourcing", "internal/fault", "internal/migrate", "internal/postgres", "migrations"},
 	"main":                               {"cmd"},
 	"internal/app":                       {"internal", "migrations"},
 	"internal/httpapi":                   {"internal/tail", "internal/eventsourcing", "internal/fault", "internal/schema", "internal/strictjson"},
