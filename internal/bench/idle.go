@@ -39,7 +39,7 @@ func prepareIdle(_ context.Context, s *stage) ([]subject, error) {
 // most memory it had, or what it has when idle.
 func (s *stage) remembering(do func(context.Context, *server) error) func(context.Context) (sample, error) {
 	return func(ctx context.Context) (_ sample, err error) {
-		own := &stage{lab: s.lab}
+		own := &stage{lab: s.lab, loader: s.loader}
 		defer func() { err = errors.Join(err, own.close()) }()
 		program, err := own.program(ctx, "idle")
 		if err != nil {

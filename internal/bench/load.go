@@ -38,7 +38,7 @@ type load struct {
 }
 
 // mark is a place in a request that is new each time: a UUIDv7 or, when Keys is
-// not 0, an eight-digit number below Keys.
+// not 0, an eight-digit number from 1 to Keys.
 type mark struct{ At, Keys int }
 
 const uuidLength = 36
@@ -196,7 +196,7 @@ func (c *client) stamp() {
 	for _, m := range c.Marks {
 		at := c.Request[m.At:]
 		if m.Keys > 0 {
-			key := strconv.Itoa(c.random.IntN(m.Keys))
+			key := strconv.Itoa(1 + c.random.IntN(m.Keys))
 			copy(at, "00000000"[:8-len(key)])
 			copy(at[8-len(key):], key)
 			continue
