@@ -33,8 +33,10 @@ holds and where it came from.`,
 		newRun(),
 		newMigrateCommand(migrationDeps()),
 		newConfig(),
+		newBench(),
 		newVersion(),
 		newEmbeddedWatch(),
+		newBenchWorker(),
 	)
 	return root
 }

@@ -50,6 +50,7 @@ type App struct {
 	metrics  *prometheus.Registry
 	database *Database
 	pools    pools
+	registry *eventsourcing.Registry
 	log      *eventstore.Log
 	listener *listener.Listener
 	views    *aggregator.Runner
@@ -88,15 +89,18 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.pools.measure(a.metrics)
-	parts := a.assemble()
-	a.pools.fit(len(parts.views))
-	if parts.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
-		return fmt.Errorf("register the events: %w", err)
-	}
 	a.log = eventstore.Open(eventstore.Options{
 		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
 	})
-	if err := a.log.Register(ctx, parts.registry.Types()); err != nil {
+	parts, err := a.assemble()
+	if err != nil {
+		return err
+	}
+	a.pools.fit(len(parts.views))
+	if a.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
+		return fmt.Errorf("register the events: %w", err)
+	}
+	if err := a.log.Register(ctx, a.registry.Types()); err != nil {
 		return err
 	}
 	a.listener = listener.New(listener.Options{
@@ -104,7 +108,7 @@ func (a *App) build(ctx context.Context) error {
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
 	})
 	if a.views, err = aggregator.New(aggregator.Options{
-		DB: a.pools.views, Read: readLog, Registry: parts.registry, Views: parts.views,
+		DB: a.pools.views, Rebuilder: a.pools.rebuild, Reader: a.pools.reader, Read: readLog, Registry: a.registry, Views: parts.views,
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
 	}); err != nil {
 		return fmt.Errorf("prepare the views: %w", err)

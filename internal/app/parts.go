@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -24,12 +26,10 @@ type parts struct {
 	domains []domains.Domain
 	events  []eventsourcing.EventType
 	views   []aggregator.View
-	// registry holds the events.
-	registry *eventsourcing.Registry
 }
 
 // assemble makes the domains. What they are given works once the program runs.
-func (a *App) assemble() parts {
+func (a *App) assemble() (parts, error) {
 	var p parts
 	for _, construct := range a.options.Domains {
 		d := construct(domains.Deps{
@@ -37,12 +37,21 @@ func (a *App) assemble() parts {
 			WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
 				return a.views.WaitVersion(ctx, view, id, version)
 			},
+			Past:   pastLog{a},
+			Append: a.record,
+			Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
+				return a.views.Wait(ctx, views, events)
+			},
+			Commands: eventsourcing.Commands{Log: a.log, Actor: a.actor},
 		})
+		if d.Err != nil {
+			return p, fmt.Errorf("domain %s: %w", d.Name, d.Err)
+		}
 		p.domains = append(p.domains, d)
 		p.events = append(p.events, d.Events...)
 		p.views = append(p.views, d.Views...)
 	}
-	return p
+	return p, nil
 }
 
 // routes puts everything behind the HTTP edge.
@@ -69,8 +78,8 @@ func (a *App) routes(p parts) error {
 				Types:  d.Events,
 				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
 				Append: a.log.Append,
-				Shown:  a.shown(d.Views),
-				Actor:  func(context.Context) string { return "anonymous" },
+				Shown:  a.shown(d),
+				Actor:  a.actor,
 			})
 		}
 		d.Routes(group)
@@ -79,7 +88,7 @@ func (a *App) routes(p parts) error {
 		return err
 	}
 	api.Events(logReader{a.log})
-	httpapi.Views(api, a.views.Status)
+	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
 	return api.Err()
 }
 
@@ -103,15 +112,17 @@ func postable(types []eventsourcing.EventType) bool {
 	return false
 }
 
-// shown waits until each of the views has read the log up to the last of the
-// events.
-func (a *App) shown(views []aggregator.View) func(context.Context, []eventsourcing.Receipt) bool {
-	names := make([]string, len(views))
-	for i, v := range views {
-		names[i] = v.Name
+// shown waits until each of the domain's views of its own aggregates shows the
+// events. A view of another domain's aggregates has nothing to do with them.
+func (a *App) shown(d domains.Domain) func(context.Context, []eventsourcing.Receipt) bool {
+	var names []string
+	for _, v := range d.Views {
+		if slices.ContainsFunc(d.Events, func(t eventsourcing.EventType) bool { return t.Aggregate() == v.Aggregate }) {
+			names = append(names, v.Name)
+		}
 	}
 	return func(ctx context.Context, receipts []eventsourcing.Receipt) bool {
-		return a.views.Wait(ctx, names, receipts[len(receipts)-1].Position)
+		return a.views.Wait(ctx, names, receipts)
 	}
 }
 
@@ -143,7 +154,9 @@ func (a *App) relay(ctx context.Context) error {
 
 // readLog is how views read the log, inside their own transaction.
 func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID}
+	q := eventstore.Query{
+		After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit, PayloadBudget: r.PayloadBudget,
+	}
 	if r.Aggregate != "" {
 		q.Aggregates = []string{r.Aggregate}
 	}
@@ -166,7 +179,7 @@ func (l logReader) Stretch(ctx context.Context, s tail.Stretch) ([]eventsourcing
 
 // Page reads one page of the log.
 func (l logReader) Page(ctx context.Context, f httpapi.LogFilter, limit int) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, Limit: limit}
+	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, CorrelationID: f.CorrelationID, Limit: limit}
 	if f.Aggregate != "" {
 		q.Aggregates = []string{f.Aggregate}
 	}

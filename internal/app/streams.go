@@ -21,7 +21,7 @@ func (a *App) stream(p parts) error {
 		a.streams = append(a.streams, b)
 		return b
 	}
-	a.api.EventStream(broadcast("events", tail.NewEvents(logReader{a.log}, p.registry, a.listener.Subscribe().C())))
+	a.api.EventStream(broadcast("events", tail.NewEvents(logReader{a.log}, a.registry, a.listener.Subscribe().C())))
 	for _, d := range p.domains {
 		if d.Stream.View == "" {
 			continue
@@ -50,6 +50,6 @@ func (a *App) rows(v aggregator.View, s domains.Stream) tail.View {
 			return changes, err
 		},
 		Rows: s.Rows,
-		Wait: func(ctx context.Context, position int64) { a.views.Wait(ctx, []string{v.Name}, position) },
+		Wait: func(ctx context.Context, position int64) { a.views.WaitPosition(ctx, []string{v.Name}, position) },
 	}
 }

@@ -1,0 +1,152 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/pflag"
+
+	"onepg/internal/app"
+	"onepg/internal/config"
+	"onepg/internal/domains"
+	"onepg/internal/domains/users"
+	"onepg/internal/postgres/pgtest"
+)
+
+// api is the whole program, running on a database.
+type api struct {
+	t        *testing.T
+	database string
+	url      string
+	stop     func()
+}
+
+// start runs the program on a fresh database.
+func start(t *testing.T) *api {
+	t.Helper()
+	return startOn(t, pgtest.New(t))
+}
+
+// startOn runs the program on a given database; several may share one.
+func startOn(t *testing.T, database string) *api {
+	t.Helper()
+	set := pflag.NewFlagSet("app", pflag.ContinueOnError)
+	config.Flags(set)
+	if err := set.Parse([]string{"--addr=127.0.0.1:0", "--database-url=" + database}); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := config.Load(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	a, err := app.Start(ctx, app.Options{
+		Config: settings, Domains: []domains.Constructor{users.New}, Version: "test",
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	stopped := false
+	stop := func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the program did not stop cleanly: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return &api{t: t, database: database, url: a.URL(), stop: stop}
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// code is the problem's code, or empty.
+func (a answer) code() string {
+	var problem struct {
+		Code string `json:"code"`
+	}
+	_ = json.Unmarshal([]byte(a.body), &problem)
+	return problem.Code
+}
+
+// into decodes the body.
+func (a answer) into(t *testing.T, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.body), v); err != nil {
+		t.Fatalf("%v in %s", err, a.body)
+	}
+}
+
+// do sends a request. Headers are given as "Name: value".
+func (a *api) do(method, path, body string, headers ...string) answer {
+	a.t.Helper()
+	request, err := http.NewRequestWithContext(context.WithoutCancel(a.t.Context()), method, a.url+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		request.Header.Set(name, value)
+	}
+	client := http.Client{Timeout: time.Minute}
+	response, err := client.Do(request)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return answer{status: response.StatusCode, header: response.Header, body: string(text)}
+}
+
+func (a *api) get(path string, headers ...string) answer {
+	a.t.Helper()
+	return a.do(http.MethodGet, path, "", headers...)
+}
+
+func (a *api) post(body string, headers ...string) answer {
+	a.t.Helper()
+	return a.do(http.MethodPost, "/v1/users/events", body, headers...)
+}
+
+// event is the JSON of an event.
+func event(id, aggregate uuid.UUID, name, payload string) string {
+	return `{"id":"` + id.String() + `","aggregate_id":"` + aggregate.String() + `","name":"` + name + `","payload":` + payload + `}`
+}
+
+const ada = `{"name":"Ada Lovelace","email":"ada@example.com"}`
+
+// create appends a user and waits until the view shows it.
+func (a *api) create(payload string) uuid.UUID {
+	a.t.Helper()
+	id := uuid.New()
+	if got := a.post(event(uuid.New(), id, "user.created", payload), "Prefer: wait=10"); got.status != http.StatusCreated {
+		a.t.Fatalf("create: %d %s", got.status, got.body)
+	}
+	return id
+}
