@@ -100,6 +100,9 @@ func (a *App) build(ctx context.Context) error {
 	if a.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
 		return fmt.Errorf("register the events: %w", err)
 	}
+	if err := a.log.Check(ctx, a.registry); err != nil {
+		return err
+	}
 	if err := a.log.Register(ctx, a.registry.Types()); err != nil {
 		return err
 	}

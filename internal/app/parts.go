@@ -26,6 +26,8 @@ type parts struct {
 	domains []domains.Domain
 	events  []eventsourcing.EventType
 	views   []aggregator.View
+	// registry holds the events.
+	registry *eventsourcing.Registry
 }
 
 // assemble makes the domains. What they are given works once the program runs.
@@ -87,7 +89,7 @@ func (a *App) routes(p parts) error {
 	if err := a.stream(p); err != nil {
 		return err
 	}
-	api.Events(logReader{a.log})
+	api.Events(logReader{a.log, a.registry})
 	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
 	return api.Err()
 }
@@ -163,8 +165,13 @@ func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsou
 	return eventstore.ReadFrom(ctx, tx, q)
 }
 
-// logReader is the log as the HTTP routes see it.
-type logReader struct{ *eventstore.Log }
+// logReader is the log as the HTTP routes see it: old events come out in their
+// newest schema versions.
+type logReader struct {
+	*eventstore.Log
+
+	registry *eventsourcing.Registry
+}
 
 // Stretch reads one page of the log for a stream.
 func (l logReader) Stretch(ctx context.Context, s tail.Stretch) ([]eventsourcing.Recorded, error) {
@@ -183,5 +190,24 @@ func (l logReader) Page(ctx context.Context, f httpapi.LogFilter, limit int) ([]
 	if f.Aggregate != "" {
 		q.Aggregates = []string{f.Aggregate}
 	}
-	return l.Read(ctx, q)
+	events, err := l.Read(ctx, q)
+	for i := range events {
+		events[i] = l.newest(events[i])
+	}
+	return events, err
+}
+
+// Event reads one event.
+func (l logReader) Event(ctx context.Context, id uuid.UUID) (eventsourcing.Recorded, bool, error) {
+	e, found, err := l.Log.Event(ctx, id)
+	return l.newest(e), found, err
+}
+
+// newest is the event in its newest schema version. One that cannot be lifted
+// here, because a newer program recorded it, is shown as it is.
+func (l logReader) newest(e eventsourcing.Recorded) eventsourcing.Recorded {
+	if newest, err := l.registry.Upcast(e); err == nil {
+		return newest
+	}
+	return e
 }
