@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/auth"
 	"onepg/internal/config"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
@@ -52,6 +53,7 @@ type App struct {
 	log      *eventstore.Log
 	listener *listener.Listener
 	views    *aggregator.Runner
+	guard    *auth.Guard
 	api      *httpapi.API
 	socket   net.Listener
 	ops      net.Listener // nil when /metrics is part of the API
@@ -108,6 +110,9 @@ func (a *App) build(ctx context.Context) error {
 	}); err != nil {
 		return fmt.Errorf("prepare the views: %w", err)
 	}
+	if a.guard, err = a.protect(ctx); err != nil {
+		return err
+	}
 	a.measure()
 	return a.routes(parts)
 }
@@ -140,6 +145,10 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Go(func() error { return a.listener.Run(background) })
 	parts.Go(func() error { return a.views.Run(background) })
 	parts.Go(func() error { return a.relay(background) })
+	parts.Go(func() error {
+		a.guard.Run(background)
+		return nil
+	})
 	parts.Go(func() error {
 		a.database.Supervise(background)
 		return nil

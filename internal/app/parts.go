@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/auth"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
@@ -47,7 +49,11 @@ func (a *App) routes(p parts) error {
 	c := a.options.Config
 	api, err := httpapi.New(httpapi.Options{
 		Logger: a.logger, Clock: now, Metrics: a.metrics, Version: a.options.Version,
-		Ready: a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
+		Authorize: func(r *http.Request, scope httpapi.Scope) (context.Context, error) {
+			return a.guard.Authorize(r, string(scope))
+		},
+		Origins: c.Access.Origins,
+		Ready:   a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
 		Limits: httpapi.Limits{
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
@@ -67,7 +73,7 @@ func (a *App) routes(p parts) error {
 				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
 				Append: a.log.Append,
 				Shown:  a.shown(d.Views),
-				Actor:  func(context.Context) string { return "anonymous" },
+				Actor:  auth.Actor,
 			})
 		}
 		d.Routes(group)

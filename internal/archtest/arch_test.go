@@ -22,6 +22,8 @@ var layers = map[string][]string{
 	"cmd":                        {"internal/app", "internal/bench", "internal/config", "internal/domains", "internal/domains/*", "internal/fault", "internal/migrate", "internal/postgres", "migrations"},
 	"main":                       {"cmd"},
 	"internal/app":               {"internal", "migrations"},
+	"internal/auth":              {"internal/eventsourcing", "internal/fault", "internal/postgres"},
+	"internal/doctor":            {"internal/config", "internal/fault", "internal/listener", "internal/migrate", "internal/postgres"},
 	"internal/httpapi":           {"internal/eventsourcing", "internal/fault", "internal/schema", "internal/strictjson"},
 	"internal/aggregator":        {"internal/eventsourcing", "internal/fault", "internal/postgres"},
 	"internal/eventstore":        {"internal/eventsourcing", "internal/fault", "internal/postgres"},
