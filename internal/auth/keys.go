@@ -163,12 +163,14 @@ func (k *Keys) Verify(ctx context.Context, secret string) (Identity, error) {
 func (k *Keys) Run(ctx context.Context) {
 	ticker := time.NewTicker(noteUseEvery)
 	defer ticker.Stop()
-	for ctx.Err() == nil {
+	defer k.noteUse(context.WithoutCancel(ctx))
+	for {
 		select {
 		case <-ticker.C:
+			k.noteUse(ctx)
 		case <-ctx.Done():
+			return
 		}
-		k.noteUse(context.WithoutCancel(ctx))
 	}
 }
 
