@@ -27,11 +27,17 @@ func tableOf[Row any](db bun.IDB, name string) table[Row] {
 	return table[Row]{name: name, alias: parsed.SQLAlias, key: parsed.PKs[0], fields: parsed.Fields}
 }
 
-// load gives the stored rows of the histories' aggregates.
+// load gives the stored rows of the histories' aggregates. One that begins here
+// has none.
 func (t table[Row]) load(ctx context.Context, db bun.IDB, work []*history) (map[uuid.UUID]*Row, error) {
-	ids := make([]uuid.UUID, len(work))
-	for i, h := range work {
-		ids[i] = h.aggregateID
+	ids := make([]uuid.UUID, 0, len(work))
+	for _, h := range work {
+		if h.events[0].Version > 1 {
+			ids = append(ids, h.aggregateID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil //nolint:nilnil // no rows: a nil map is an empty one
 	}
 	var rows []*Row
 	err := db.NewSelect().Model(&rows).ModelTableExpr("? AS ?", bun.Ident(t.name), t.alias).

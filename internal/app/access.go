@@ -10,6 +10,7 @@ import (
 	"onepg/internal/config"
 	"onepg/internal/domains"
 	"onepg/internal/httpapi"
+	"onepg/internal/listener"
 )
 
 // protect makes the guard that the configuration asks for.
@@ -39,6 +40,7 @@ func Scopes(constructors []domains.Constructor) (auth.Scopes, error) {
 	a := &App{
 		options: Options{Config: new(config.Config), Domains: constructors},
 		logger:  slog.New(slog.DiscardHandler), metrics: prometheus.NewRegistry(),
+		listener: listener.New(listener.Options{}),
 	}
 	if err := a.routes(a.assemble()); err != nil {
 		return nil, err

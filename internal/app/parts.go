@@ -15,6 +15,7 @@ import (
 	"onepg/internal/httpapi"
 	"onepg/internal/postgres"
 	"onepg/internal/strictjson"
+	"onepg/internal/tail"
 )
 
 // viewsUpdated is the channel on which a view's new position is announced.
@@ -36,6 +37,8 @@ func (a *App) assemble() parts {
 			WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
 				return a.views.WaitVersion(ctx, view, id, version)
 			},
+			Past:   pastLog{a},
+			Append: a.record,
 		})
 		p.domains = append(p.domains, d)
 		p.events = append(p.events, d.Events...)
@@ -58,7 +61,7 @@ func (a *App) routes(p parts) error {
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
 			AnswerTimeout: c.Limits.AnswerTimeout, IdleTimeout: c.Limits.IdleTimeout,
-			ShutdownTimeout: c.ShutdownTimeout,
+			ShutdownTimeout: c.ShutdownTimeout, StreamClients: c.Limits.StreamClients, Heartbeat: c.Limits.StreamHeartbeat,
 		},
 	})
 	if err != nil {
@@ -78,8 +81,11 @@ func (a *App) routes(p parts) error {
 		}
 		d.Routes(group)
 	}
+	if err := a.stream(p); err != nil {
+		return err
+	}
 	api.Events(logReader{a.log})
-	httpapi.Views(api, a.views.Status)
+	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
 	return api.Err()
 }
 
@@ -103,15 +109,14 @@ func postable(types []eventsourcing.EventType) bool {
 	return false
 }
 
-// shown waits until each of the views has read the log up to the last of the
-// events.
+// shown waits until each of the views shows the events.
 func (a *App) shown(views []aggregator.View) func(context.Context, []eventsourcing.Receipt) bool {
 	names := make([]string, len(views))
 	for i, v := range views {
 		names[i] = v.Name
 	}
 	return func(ctx context.Context, receipts []eventsourcing.Receipt) bool {
-		return a.views.Wait(ctx, names, receipts[len(receipts)-1].Position)
+		return a.views.Wait(ctx, names, receipts)
 	}
 }
 
@@ -143,7 +148,9 @@ func (a *App) relay(ctx context.Context) error {
 
 // readLog is how views read the log, inside their own transaction.
 func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID}
+	q := eventstore.Query{
+		After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit, PayloadBudget: r.PayloadBudget,
+	}
 	if r.Aggregate != "" {
 		q.Aggregates = []string{r.Aggregate}
 	}
@@ -153,9 +160,20 @@ func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsou
 // logReader is the log as the HTTP routes see it.
 type logReader struct{ *eventstore.Log }
 
+// Stretch reads one page of the log for a stream.
+func (l logReader) Stretch(ctx context.Context, s tail.Stretch) ([]eventsourcing.Recorded, error) {
+	q := eventstore.Query{
+		After: s.After, UpTo: s.UpTo, Limit: s.Limit, AggregateID: s.Filter.AggregateID, Name: s.Filter.Name,
+	}
+	if s.Filter.Aggregate != "" {
+		q.Aggregates = []string{s.Filter.Aggregate}
+	}
+	return l.Read(ctx, q)
+}
+
 // Page reads one page of the log.
 func (l logReader) Page(ctx context.Context, f httpapi.LogFilter, limit int) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, Limit: limit}
+	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, CorrelationID: f.CorrelationID, Limit: limit}
 	if f.Aggregate != "" {
 		q.Aggregates = []string{f.Aggregate}
 	}

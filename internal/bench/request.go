@@ -8,8 +8,8 @@ import (
 // Requests are written by hand with placeholders where each sending differs;
 // see [newRequest].
 const (
-	freshID  = "########-####-####-####-############" // becomes a new UUIDv7
-	keyMark  = "%%%%%%%%"                             // becomes a number of eight digits
+	freshID = "########-####-####-####-############" // becomes a new UUIDv7
+	keyMark = "%%%%%%%%"                             // becomes a number of eight digits
 	// storedID is the id of a stored user before its number. It is less than any
 	// new UUIDv7, so that what a benchmark appends goes to the end of the indexes
 	// as it would in a log that grew by itself.

@@ -64,6 +64,9 @@ func table(c *Config) []setting {
 		{"APP_BODY_TIMEOUT", "15s", "Longest time to read a request's body.", duration(&limits.BodyTimeout)},
 		{"APP_ANSWER_TIMEOUT", "30s", "Longest time to write an answer; for streams, one message.", duration(&limits.AnswerTimeout)},
 		{"APP_IDLE_TIMEOUT", "60s", "Longest silence on a connection between two requests.", duration(&limits.IdleTimeout)},
+		{"APP_STREAM_CLIENTS", "1000", "Most live streams open at a time.", number(&limits.StreamClients, 1, maxStreams)},
+		{"APP_STREAM_BUFFER", "256", "Messages kept for the clients of a live stream to take.", number(&limits.StreamBuffer, 1, maxBuffer)},
+		{"APP_STREAM_HEARTBEAT", "15s", "Longest silence on a live stream.", duration(&limits.StreamHeartbeat)},
 		{"APP_SHUTDOWN_TIMEOUT", "10s", "Longest wait for requests in flight when stopping.", duration(&c.ShutdownTimeout)},
 	}
 }

@@ -32,6 +32,9 @@ type Domain struct {
 	Events []eventsourcing.EventType
 	// Views are the read models that its queries read.
 	Views []aggregator.View
+	// Stream is the view whose changes clients can follow at
+	// GET /v1/<name>/stream. The zero Stream is none.
+	Stream Stream
 	// Routes registers its queries and commands.
 	Routes func(*httpapi.Group)
 }
@@ -46,4 +49,9 @@ type Deps struct {
 	// WaitVersion returns true as soon as the view shows the aggregate at the
 	// version or a later one, and false when ctx ends first.
 	WaitVersion func(ctx context.Context, view string, aggregateID uuid.UUID, version int) bool
+	// Past is what a domain's time travel is made from; see aggregator.PastOf.
+	Past aggregator.PastLog
+	// Append records events of the domain in the name of the request's
+	// credential; see eventstore.Log.
+	Append func(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error)
 }

@@ -24,6 +24,10 @@ type Limits struct {
 	IdleTimeout time.Duration
 	// ShutdownTimeout is how long requests in flight may take to finish.
 	ShutdownTimeout time.Duration
+	// StreamClients is how many streams are open at a time; one more is a 503.
+	StreamClients int
+	// Heartbeat is the longest silence on a stream.
+	Heartbeat time.Duration
 }
 
 // DefaultLimits are the documented ones.
@@ -37,6 +41,8 @@ func DefaultLimits() Limits {
 		StreamRecheck:   5 * time.Second,
 		IdleTimeout:     60 * time.Second,
 		ShutdownTimeout: 10 * time.Second,
+		StreamClients:   1000,
+		Heartbeat:       15 * time.Second,
 	}
 }
 
@@ -50,5 +56,7 @@ func (l Limits) withDefaults() Limits {
 	l.StreamRecheck = cmp.Or(l.StreamRecheck, d.StreamRecheck)
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, d.IdleTimeout)
 	l.ShutdownTimeout = cmp.Or(l.ShutdownTimeout, d.ShutdownTimeout)
+	l.StreamClients = cmp.Or(l.StreamClients, d.StreamClients)
+	l.Heartbeat = cmp.Or(l.Heartbeat, d.Heartbeat)
 	return l
 }

@@ -47,6 +47,19 @@ func (r repository) row(ctx context.Context, id uuid.UUID) (*User, error) {
 	return user, nil
 }
 
+// withIDs gives those of the users that exist.
+func (r repository) withIDs(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*User, error) {
+	var rows []*User
+	if err := r.db.NewSelect().Model(&rows).Where("id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read %d users: %w", len(ids), err)
+	}
+	users := make(map[uuid.UUID]*User, len(rows))
+	for _, user := range rows {
+		users[user.ID] = user
+	}
+	return users, nil
+}
+
 // order is one way to sort: by a column, or an expression of it, that has an
 // index ending in the id.
 type order struct {
