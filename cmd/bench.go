@@ -88,7 +88,7 @@ func benchProgram(c *cobra.Command) (bench.Program, error) {
 	}
 	settings.Log.Level = max(settings.Log.Level, slog.LevelWarn)
 	return bench.Program{
-		Config: settings, Domains: constructors(), Version: thisBuild().Version,
+		Config: settings, Domains: constructors(settings), Version: thisBuild().Version,
 		Logger: settings.Log.Logger(c.ErrOrStderr()),
 	}, nil
 }

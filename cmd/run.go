@@ -40,7 +40,7 @@ func serve(c *cobra.Command) error {
 	}
 	app.CollectLess()
 	a, err := app.Start(c.Context(), app.Options{
-		Config: settings, Domains: constructors(), Version: thisBuild().Version, Watcher: watcher,
+		Config: settings, Domains: constructors(settings), Version: thisBuild().Version, Watcher: watcher,
 		Logger: settings.Log.Logger(c.ErrOrStderr()),
 	})
 	if err != nil {

@@ -74,6 +74,7 @@ func TestAUserIsReadAsItWas(t *testing.T) {
 		"after the end":                {asOf(deleted.RecordedAt.Add(µs)), 410, "gone", "", ""},
 		"in the future":                {asOf(time.Now().Add(time.Hour)), 400, "bad-parameter", "", ""},
 		"in the far future":            {"as_of=9999-12-31T23:59:59-23:59", 400, "bad-parameter", "", ""},
+		"at the beginning":             {"as_of=0001-01-01T00:00:00Z", 404, "not-found", "", ""},
 		"in the year 0":                {"as_of=0000-01-01T00:00:00Z", 404, "not-found", "", ""},
 		"in the year -1":               {"as_of=0000-01-01T00:00:00%2B01:00", 404, "not-found", "", ""},
 		"in another time zone":         {asOf(updated.RecordedAt.In(time.FixedZone("", 19800))), 200, "", `"2"`, "Ada King"},
