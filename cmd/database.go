@@ -20,13 +20,19 @@ func withDatabase(c *cobra.Command) (*app.Database, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openDatabase(c, settings)
+}
+
+// openDatabase is withDatabase for a command that has read the settings.
+func openDatabase(c *cobra.Command, settings *config.Config) (*app.Database, error) {
 	watcher, err := watchCommand()
 	if err != nil {
 		return nil, err
 	}
 	// A command speaks for itself; that a server came and went is no news.
-	settings.Log.Level = max(settings.Log.Level, slog.LevelWarn)
-	logger := settings.Log.Logger(c.ErrOrStderr())
+	log := settings.Log
+	log.Level = max(log.Level, slog.LevelWarn)
+	logger := log.Logger(c.ErrOrStderr())
 	return app.OpenDatabase(c.Context(), settings, logger, watcher)
 }
 
