@@ -17,6 +17,7 @@ import (
 	"onepg/internal/app"
 	"onepg/internal/config"
 	"onepg/internal/domains"
+	"onepg/internal/domains/payments"
 	"onepg/internal/domains/users"
 	"onepg/internal/postgres/pgtest"
 )
@@ -49,8 +50,9 @@ func startOn(t *testing.T, database string, flags ...string) *api {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	a, err := app.Start(ctx, app.Options{
-		Config: settings, Domains: []domains.Constructor{users.New}, Version: "test",
-		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Config: settings, Version: "test",
+		Domains: []domains.Constructor{users.New, payments.New(payments.Policy(settings.Payments))},
+		Logger:  slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		cancel()
