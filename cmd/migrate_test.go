@@ -92,9 +92,12 @@ func TestMigrateStatusAsJSONIsAList(t *testing.T) {
 func TestMigrateUpReportsWhatWasAppliedBeforeAFailure(t *testing.T) {
 	t.Parallel()
 	deps := migrateDepsAt(pgtest.Empty(t))
-	files := deps.files.(fstest.MapFS)
-	files["20260102000000_two.tx.up.sql"] = &fstest.MapFile{Data: []byte("SELECT 1/0")}
-	files["20260102000000_two.tx.down.sql"] = &fstest.MapFile{}
+	deps.files = fstest.MapFS{
+		"20260101000000_one.tx.up.sql":   {Data: []byte("CREATE TABLE one (id int)")},
+		"20260101000000_one.tx.down.sql": {Data: []byte("DROP TABLE one")},
+		"20260102000000_two.tx.up.sql":   {Data: []byte("SELECT 1/0")},
+		"20260102000000_two.tx.down.sql": {},
+	}
 	out, err := migrateOutput(t, deps, "up")
 	if out != "applied 20260101000000_one\n" || err == nil || !strings.Contains(err.Error(), "20260102000000_two") {
 		t.Errorf("got %q, %v", out, err)

@@ -38,6 +38,7 @@ func serve(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	app.CollectLess()
 	a, err := app.Start(c.Context(), app.Options{
 		Config: settings, Domains: constructors(settings), Version: thisBuild().Version, Watcher: watcher,
 		Logger: settings.Log.Logger(c.ErrOrStderr()),

@@ -29,6 +29,7 @@ import (
 	"onepg/internal/eventstore"
 	"onepg/internal/httpapi"
 	"onepg/internal/listener"
+	"onepg/internal/tail"
 )
 
 // Options are what the program is made of.
@@ -49,9 +50,11 @@ type App struct {
 	metrics  *prometheus.Registry
 	database *Database
 	pools    pools
+	registry *eventsourcing.Registry
 	log      *eventstore.Log
 	listener *listener.Listener
 	views    *aggregator.Runner
+	streams  []*tail.Broadcast
 	api      *httpapi.API
 	socket   net.Listener
 	ops      net.Listener // nil when /metrics is part of the API
@@ -94,13 +97,13 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.pools.fit(len(parts.views))
-	if parts.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
+	if a.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
 		return fmt.Errorf("register the events: %w", err)
 	}
-	if err := a.log.Check(ctx, parts.registry); err != nil {
+	if err := a.log.Check(ctx, a.registry); err != nil {
 		return err
 	}
-	if err := a.log.Register(ctx, parts.registry.Types()); err != nil {
+	if err := a.log.Register(ctx, a.registry.Types()); err != nil {
 		return err
 	}
 	a.listener = listener.New(listener.Options{
@@ -108,7 +111,7 @@ func (a *App) build(ctx context.Context) error {
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
 	})
 	if a.views, err = aggregator.New(aggregator.Options{
-		DB: a.pools.views, Read: readLog, Registry: parts.registry, Views: parts.views,
+		DB: a.pools.views, Rebuilder: a.pools.rebuild, Reader: a.pools.reader, Read: readLog, Registry: a.registry, Views: parts.views,
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
 	}); err != nil {
 		return fmt.Errorf("prepare the views: %w", err)
@@ -145,6 +148,9 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Go(func() error { return a.listener.Run(background) })
 	parts.Go(func() error { return a.views.Run(background) })
 	parts.Go(func() error { return a.relay(background) })
+	for _, s := range a.streams {
+		parts.Go(func() error { return s.Run(background) })
+	}
 	parts.Go(func() error {
 		a.database.Supervise(background)
 		return nil

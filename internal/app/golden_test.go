@@ -10,7 +10,6 @@ import (
 	"testing"
 )
 
-//nolint:gochecknoglobals // a flag
 var update = flag.Bool("update", false, "write the golden lists")
 
 // golden holds a public list against the one that was agreed on. What is on

@@ -31,17 +31,17 @@ type api struct {
 }
 
 // start runs the program on a fresh database.
-func start(t *testing.T, flags ...string) *api {
+func start(t *testing.T) *api {
 	t.Helper()
-	return startOn(t, pgtest.New(t), flags...)
+	return startOn(t, pgtest.New(t))
 }
 
 // startOn runs the program on a given database; several may share one.
-func startOn(t *testing.T, database string, flags ...string) *api {
+func startOn(t *testing.T, database string) *api {
 	t.Helper()
 	set := pflag.NewFlagSet("app", pflag.ContinueOnError)
 	config.Flags(set)
-	if err := set.Parse(append([]string{"--addr=127.0.0.1:0", "--database-url=" + database}, flags...)); err != nil {
+	if err := set.Parse([]string{"--addr=127.0.0.1:0", "--database-url=" + database}); err != nil {
 		t.Fatal(err)
 	}
 	settings, err := config.Load(set)

@@ -88,6 +88,12 @@ type Limits struct {
 	BodyTimeout   time.Duration
 	AnswerTimeout time.Duration
 	IdleTimeout   time.Duration
+	// StreamClients bounds the open streams, StreamBuffer the messages of each
+	// stream that are kept for clients to take, and StreamHeartbeat the silence
+	// on one.
+	StreamClients   int
+	StreamBuffer    int
+	StreamHeartbeat time.Duration
 }
 
 // Log says what is logged and in which shape.

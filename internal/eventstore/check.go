@@ -45,9 +45,12 @@ func (l *Log) Check(ctx context.Context, registry *eventsourcing.Registry) error
 // search fails when an event of this name and a version beyond the newest is
 // recorded.
 func (l *Log) search(ctx context.Context, name string, newest int) error {
-	var found []row
-	err := l.reader.NewSelect().Model(&found).Column("position", "schema_version").
-		Where("e.name = ?", name).Where("e.schema_version > ?", newest).Limit(1).Scan(ctx)
+	var found []struct {
+		Position      int64 `bun:"position"`
+		SchemaVersion int   `bun:"schema_version"`
+	}
+	err := l.reader.NewSelect().TableExpr("events AS e").Column("position", "schema_version").
+		Where("e.name = ?", name).Where("e.schema_version > ?", newest).Limit(1).Scan(ctx, &found)
 	switch {
 	case postgres.SQLState(err) == stateQueryCanceled:
 		l.logger.WarnContext(ctx, "could not find out in time whether an event is stored that this program does not know",

@@ -18,30 +18,30 @@ var _ eventsourcing.Log = (*Log)(nil)
 const loadSQL = `WITH snapshot AS MATERIALIZED (
 	SELECT version, state, taken_at FROM snapshots WHERE aggregate_id = ?0 AND schema = ?1
 )
-SELECT e."position", e.recorded_at, e.id, e.version, e.schema_version, e.aggregate, e.name, e.actor, e.payload, e.metadata
+SELECT ` + eventColumns + `
   FROM events e
  WHERE e.aggregate_id = ?0 AND e.version > coalesce((SELECT s.version FROM snapshot s), 0)
 UNION ALL
-SELECT 0, s.taken_at, NULL, s.version, 0, '', '', '', s.state, NULL
+SELECT NULL, ?0, '', '', 0, s.version, 0, s.state, NULL, '', s.taken_at
   FROM snapshot s
  ORDER BY version`
 
 // Load gives an aggregate's newest snapshot of that schema, if there is one,
 // and the events after it, as they were recorded.
 func (l *Log) Load(ctx context.Context, id uuid.UUID, schema string) (eventsourcing.Past, error) {
-	var rows []row
-	if err := l.reader.NewRaw(loadSQL, id, schema).Scan(ctx, &rows); err != nil {
+	rows, err := l.reader.QueryContext(ctx, loadSQL, id, schema)
+	if err != nil {
 		return eventsourcing.Past{}, postgres.Fault(fmt.Errorf("load aggregate %s: %w", id, err))
 	}
-	var past eventsourcing.Past
-	if len(rows) > 0 && rows[0].Name == "" {
-		past.Snapshot = &eventsourcing.Snapshot{AggregateID: id, Version: rows[0].Version, Schema: schema, State: rows[0].Payload}
-		rows = rows[1:]
+	events, err := collect(rows, 0)
+	if err != nil {
+		return eventsourcing.Past{}, postgres.Fault(fmt.Errorf("load aggregate %s: %w", id, err))
 	}
-	past.Events = make([]eventsourcing.Recorded, len(rows))
-	for i, r := range rows {
-		r.AggregateID = id
-		past.Events[i] = r.recorded()
+	past := eventsourcing.Past{Events: events}
+	if len(events) > 0 && events[0].Name == "" {
+		first := events[0]
+		past.Snapshot = &eventsourcing.Snapshot{AggregateID: id, Version: first.Version, Schema: schema, State: first.Payload}
+		past.Events = events[1:]
 	}
 	return past, nil
 }
@@ -49,15 +49,9 @@ func (l *Log) Load(ctx context.Context, id uuid.UUID, schema string) (eventsourc
 // History gives an aggregate's events of versions after+1 to upTo, as they were
 // recorded.
 func (l *Log) History(ctx context.Context, id uuid.UUID, after, upTo int) ([]eventsourcing.Recorded, error) {
-	var rows []row
-	err := l.reader.NewSelect().Model(&rows).Where("e.aggregate_id = ?", id).
-		Where("e.version > ?", after).Where("e.version <= ?", upTo).OrderExpr("e.version").Scan(ctx)
+	events, err := scan(ctx, Query{AggregateID: id, UpToVersion: upTo}.from(l.reader).Where("e.version > ?", after), 0)
 	if err != nil {
 		return nil, postgres.Fault(fmt.Errorf("read versions %d to %d of aggregate %s: %w", after+1, upTo, id, err))
-	}
-	events := make([]eventsourcing.Recorded, len(rows))
-	for i, r := range rows {
-		events[i] = r.recorded()
 	}
 	return events, nil
 }

@@ -72,6 +72,7 @@ func (a *Appending) serve(c *gin.Context, in *intake) error {
 	actor := a.Actor(ctx)
 	for i := range events {
 		events[i].Actor = actor
+		events[i].Metadata = withTrace(events[i].Metadata, requestOf(ctx).trace)
 	}
 	receipts, err := a.conditionally(ctx, match, events)
 	if err != nil {

@@ -173,6 +173,34 @@ func TestAMigrationOutsideATransactionRunsOnceAndIsNoted(t *testing.T) {
 	}
 }
 
+func TestAMigrationOutsideATransactionIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	db := pool(t, postgres.Options{URL: url})
+	if _, err := db.ExecContext(t.Context(), "CREATE TABLE runs (); CREATE TABLE busy ()"); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Rollback()
+	if _, err := reader.ExecContext(t.Context(), "SELECT FROM busy"); err != nil {
+		t.Fatal(err)
+	}
+	m := migrator(t, url, fstest.MapFS{
+		"20260101000000_busy.up.sql": {Data: []byte(
+			"INSERT INTO runs DEFAULT VALUES;\n--bun:split\nSET lock_timeout = '30ms';\n--bun:split\nALTER TABLE busy ADD more int")},
+		"20260101000000_busy.down.sql": {},
+	}, migrate.Options{Tries: 5, RetryPause: time.Millisecond})
+	if _, err := m.Up(t.Context()); !postgres.IsLockTimeout(err) {
+		t.Errorf("got %v", err)
+	}
+	if n := count(t, db, "SELECT count(*) FROM runs"); n != 1 {
+		t.Errorf("it ran %d times", n)
+	}
+}
+
 func TestAFailureToConnectIsReported(t *testing.T) {
 	t.Parallel()
 	m := migrator(t, pgtest.Empty(t), twoTables(), migrate.Options{})

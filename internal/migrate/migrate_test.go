@@ -20,6 +20,7 @@ import (
 	"onepg/internal/migrate"
 	"onepg/internal/postgres"
 	"onepg/internal/postgres/pgtest"
+	"onepg/migrations"
 )
 
 func TestMain(m *testing.M) {
@@ -57,7 +58,7 @@ func child(t *testing.T, url string, files fstest.MapFS) *exec.Cmd {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), "ONEPG_TEST_MIGRATE="+url, "ONEPG_TEST_FILES="+dir)
 	cmd.Stderr = os.Stderr
 	return cmd
@@ -82,12 +83,12 @@ func migrator(t *testing.T, url string, files fs.FS, o migrate.Options) *migrate
 	return m
 }
 
-// files makes a file system of up and down pairs: name, up, down, name, …
+// files makes a file system of up and down pairs: name, up, down, and so on.
 func files(parts ...string) fstest.MapFS {
 	all := fstest.MapFS{}
-	for i := 0; i < len(parts); i += 3 {
-		all[parts[i]+".tx.up.sql"] = &fstest.MapFile{Data: []byte(parts[i+1])}
-		all[parts[i]+".tx.down.sql"] = &fstest.MapFile{Data: []byte(parts[i+2])}
+	for part := range slices.Chunk(parts, 3) {
+		all[part[0]+".tx.up.sql"] = &fstest.MapFile{Data: []byte(part[1])}
+		all[part[0]+".tx.down.sql"] = &fstest.MapFile{Data: []byte(part[2])}
 	}
 	return all
 }
@@ -98,10 +99,10 @@ func twoTables() fstest.MapFS {
 		"20260102000000_two", "CREATE TABLE two (id int REFERENCES one)", "DROP TABLE two")
 }
 
-func count(t *testing.T, db bun.IDB, query string, args ...any) int {
+func count(t *testing.T, db bun.IDB, query string) int {
 	t.Helper()
 	var n int
-	if err := db.NewRaw(query, args...).Scan(t.Context(), &n); err != nil {
+	if err := db.NewRaw(query).Scan(t.Context(), &n); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return n
@@ -153,33 +154,44 @@ func TestUpAppliesWhatIsPendingOnce(t *testing.T) {
 
 func TestUpDownUpGivesTheSameSchema(t *testing.T) {
 	t.Parallel()
+	for what, files := range map[string]fs.FS{"two tables": twoTables(), "the program's own": migrations.FS} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			upDownUp(t, files)
+		})
+	}
+}
+
+func upDownUp(t *testing.T, files fs.FS) {
+	t.Helper()
 	url := pgtest.Empty(t)
-	m := migrator(t, url, twoTables(), migrate.Options{})
+	m := migrator(t, url, files, migrate.Options{})
 	schema := func() string { return dump(t, url) }
 	if _, err := m.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	first := schema()
-	done, err := m.Down(t.Context())
-	if want := []string{"20260102000000_two", "20260101000000_one"}; err != nil || !slices.Equal(done, want) {
+	if done, err := m.Down(t.Context()); err != nil || len(done) < 2 {
 		t.Fatal(done, err)
 	}
-	if strings.Contains(schema(), "CREATE TABLE public.one") {
-		t.Error("down left a table")
+	if strings.Contains(schema(), "CREATE ") {
+		t.Errorf("down left something:\n%s", schema())
 	}
 	if _, err := m.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if second := schema(); first != second || !strings.Contains(second, "CREATE TABLE public.two") {
+	if second := schema(); first != second || !strings.Contains(second, "CREATE TABLE public.") {
 		t.Errorf("schemas differ:\n%s\n%s", first, second)
 	}
 }
 
 func dump(t *testing.T, url string) string {
 	t.Helper()
-	out, err := exec.Command("pg_dump", "--schema-only", "--no-owner", url).Output()
+	// pgdriver's URL names the socket, libpq's its directory.
+	url = strings.Replace(url, "%2F.s.PGSQL.5432", "", 1)
+	out, err := exec.CommandContext(t.Context(), "pg_dump", "--schema-only", "--no-owner", "--exclude-table=bun_*", url).CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %s", err, out)
 	}
 	// Some releases write a random key into these lines.
 	lines := slices.DeleteFunc(strings.Split(string(out), "\n"), func(line string) bool {
@@ -300,7 +312,9 @@ func TestAKilledMigratorLeavesNothingToCleanUp(t *testing.T) {
 	if err := victim.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = victim.Wait()
+	if err := victim.Wait(); err == nil {
+		t.Fatal("the child ended by itself")
+	}
 	done, err := migrator(t, url, twoTables(), migrate.Options{LockWait: 20 * time.Second}).Up(t.Context())
 	if err != nil || !slices.Equal(done, []string{"20260102000000_two"}) {
 		t.Fatal(done, err)

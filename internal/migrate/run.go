@@ -22,7 +22,7 @@ func (m *Migrator) apply(ctx context.Context, next *bunmigrate.Migration, group 
 		}
 		return nil
 	})
-	return m.retry(ctx, m.atomic(next, ".tx.up.sql"), func() error { return next.Up(ctx, b, next) })
+	return m.retry(ctx, m.tries(next, ".tx.up.sql"), func() error { return next.Up(ctx, b, next) })
 }
 
 // revert runs a migration's down file and deletes its note.
@@ -37,7 +37,7 @@ func (m *Migrator) revert(ctx context.Context, next *bunmigrate.Migration) error
 		}
 		return nil
 	})
-	return m.retry(ctx, m.atomic(next, ".tx.down.sql"), func() error { return next.Down(ctx, b, next) })
+	return m.retry(ctx, m.tries(next, ".tx.down.sql"), func() error { return next.Down(ctx, b, next) })
 }
 
 // runner makes bun's part of the work: read a file, cut it into statements and
@@ -48,19 +48,21 @@ func (m *Migrator) runner(mark bunmigrate.MigrationHook) *bunmigrate.Migrator {
 		bunmigrate.BeforeMigration(proveLock), bunmigrate.AfterMigration(mark))
 }
 
-// atomic reports whether a file runs in a transaction.
-func (m *Migrator) atomic(next *bunmigrate.Migration, suffix string) bool {
-	_, err := fs.Stat(m.files, next.String()+suffix)
-	return err == nil
+// tries is how often a file may run, given the suffix of one that runs in a
+// transaction. Any other runs once: what it did before it failed is still there.
+func (m *Migrator) tries(next *bunmigrate.Migration, suffix string) int {
+	if _, err := fs.Stat(m.files, next.String()+suffix); err != nil {
+		return 1
+	}
+	return m.o.Tries
 }
 
-// retry repeats a step that live traffic kept from its locks. What is not
-// atomic runs once: what it did before it failed is still there.
-func (m *Migrator) retry(ctx context.Context, atomic bool, step func() error) error {
+// retry repeats a step that live traffic kept from its locks.
+func (m *Migrator) retry(ctx context.Context, tries int, step func() error) error {
 	for try := 1; ; try++ {
 		err := step()
 		again := postgres.IsLockTimeout(err) || postgres.Retryable(err)
-		if !atomic || !again || try == m.o.Tries || !pause(ctx, rand.N(m.o.RetryPause)) { //nolint:gosec // jitter
+		if !again || try == tries || !pause(ctx, rand.N(m.o.RetryPause)) { //nolint:gosec // jitter
 			return postgres.Fault(err)
 		}
 	}

@@ -99,13 +99,9 @@ func Fault(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := fault.Of(err); ok || !isUnavailable(err) {
+	if known, _ := fault.Of(err); known != nil || !isUnavailable(err) {
 		return err
 	}
-	return unavailable(err)
-}
-
-func unavailable(err error) error {
 	f := fault.Wrap(err, fault.Unavailable, "unavailable",
 		"The database cannot be reached or is too busy; try again shortly.")
 	f.RetryAfter = retryAfter

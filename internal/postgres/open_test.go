@@ -30,9 +30,9 @@ func value(t *testing.T, db bun.IDB, query string, args ...any) string {
 	return v
 }
 
-func exec(t *testing.T, db bun.IDB, query string, args ...any) {
+func exec(t *testing.T, db bun.IDB, query string) {
 	t.Helper()
-	if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
+	if _, err := db.ExecContext(t.Context(), query); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 }

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -44,10 +45,10 @@ func newProxy(t *testing.T, databaseURL string, p *proxy) string {
 		t.Fatal(err)
 	}
 	p.network, p.addr = conf.Network, conf.Addr
-	if p.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	if p.listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	p.wg.Go(p.accept)
+	p.wg.Go(func() { p.accept(t.Context()) })
 	t.Cleanup(func() {
 		_ = p.listener.Close()
 		p.mu.Lock()
@@ -64,14 +65,14 @@ func newProxy(t *testing.T, databaseURL string, p *proxy) string {
 	return through.String()
 }
 
-func (p *proxy) accept() {
+func (p *proxy) accept(ctx context.Context) {
 	for {
 		client, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
 		p.keep(client)
-		p.wg.Go(func() { p.serve(client) })
+		p.wg.Go(func() { p.serve(ctx, client) })
 	}
 }
 
@@ -81,9 +82,9 @@ func (p *proxy) keep(conn net.Conn) {
 	p.conns = append(p.conns, conn)
 }
 
-func (p *proxy) serve(client net.Conn) {
+func (p *proxy) serve(ctx context.Context, client net.Conn) {
 	defer func() { _ = client.Close() }()
-	server, err := net.Dial(p.network, p.addr)
+	server, err := new(net.Dialer).DialContext(ctx, p.network, p.addr)
 	if err != nil {
 		return
 	}

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"fmt"
 	"os"
 	osexec "os/exec"
 	"os/user"
@@ -28,12 +27,12 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	bin, err := osexec.Command("pg_config", "--bindir").Output()
+	bin, err := osexec.CommandContext(t.Context(), "pg_config", "--bindir").Output()
 	if err != nil {
 		t.Fatalf("this test needs PostgreSQL's programs: %v", err)
 	}
 	// Not t.TempDir: the path of a Unix socket may have 107 bytes only.
-	dir, err := os.MkdirTemp("/tmp", "onepg-test-")
+	dir, err := os.MkdirTemp("/tmp", "onepg-server-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +103,7 @@ func (s *server) stop(t *testing.T, signal syscall.Signal) {
 	s.cmd = nil
 }
 
-func (s *server) url() string { return fmt.Sprintf("postgres://postgres@/postgres?host=%s", s.dir) }
+func (s *server) url() string { return "postgres://postgres@/postgres?host=" + s.dir }
 
 func TestARestartedServerCostsIdleConnectionsNoRequest(t *testing.T) {
 	t.Parallel()

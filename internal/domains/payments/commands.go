@@ -17,8 +17,8 @@ type commands struct {
 	handler *eventsourcing.Handler[Payment, Event]
 	rules   *Rules
 	risk    RiskAssessment
-	// shown waits until the domain's views show the log up to the position.
-	shown func(ctx context.Context, position int64) bool
+	// shown waits until the summaries show the events.
+	shown func(ctx context.Context, events []eventsourcing.Receipt) bool
 }
 
 func (c commands) register(g *httpapi.Group) {
@@ -201,7 +201,10 @@ func (c commands) handle(
 	out := new(commandOutput)
 	out.Body.PaymentID, out.Body.Status = id, outcome.State.Status
 	out.Body.Version, out.Body.Events = outcome.Version, outcome.Events
-	last := outcome.Events[len(outcome.Events)-1].Position
-	out.PreferenceApplied = client.Await(ctx, func(ctx context.Context) bool { return c.shown(ctx, last) })
+	receipts := make([]eventsourcing.Receipt, len(outcome.Events))
+	for i, e := range outcome.Events {
+		receipts[i] = e.Receipt()
+	}
+	out.PreferenceApplied = client.Await(ctx, func(ctx context.Context) bool { return c.shown(ctx, receipts) })
 	return out, nil
 }

@@ -57,13 +57,14 @@ func New(p Policy) domains.Constructor {
 			return d
 		}
 		payments := repository{db: deps.DB}
+		d.Stream = domains.StreamOf(summaries, payments.withIDs)
 		q := queries{payments: payments, waitVersion: deps.WaitVersion}
 		c := commands{
 			handler: eventsourcing.NewHandler(deps.Commands, decider),
 			rules:   rules,
 			risk:    Scorecard{rules: rules, recent: payments.recent},
-			shown: func(ctx context.Context, position int64) bool {
-				return deps.Shown(ctx, []string{summaries, customers}, position)
+			shown: func(ctx context.Context, events []eventsourcing.Receipt) bool {
+				return deps.Shown(ctx, []string{summaries}, events)
 			},
 		}
 		d.Routes = func(g *httpapi.Group) { q.register(g); c.register(g) }

@@ -80,8 +80,8 @@ func (a address) createDatabase(ctx context.Context) error {
 
 // signal reports whether it could be sent. The file that named the process may
 // be older than the process, so one that works elsewhere is left alone.
-func (a address) signal(pgdata string, signal syscall.Signal) bool {
-	if works, known := worksIn(a.pid, pgdata); known && !works {
+func (a address) signal(ctx context.Context, pgdata string, signal syscall.Signal) bool {
+	if works, known := worksIn(ctx, a.pid, pgdata); known && !works {
 		return false
 	}
 	return syscall.Kill(a.pid, signal) == nil

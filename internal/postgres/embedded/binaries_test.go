@@ -59,18 +59,18 @@ func TestABinaryDirectoryWithoutAServerIsNamed(t *testing.T) {
 
 func TestALinkedServerIsFoundBesideItsInitdb(t *testing.T) {
 	t.Parallel()
-	real, links := t.TempDir(), t.TempDir()
+	place, links := t.TempDir(), t.TempDir()
 	for _, name := range []string{"postgres", "initdb"} {
 		script := "#!/bin/sh\necho 'postgres (PostgreSQL) 18beta1 (Somewhere 18)'\n"
-		if err := os.WriteFile(filepath.Join(real, name), []byte(script), 0o700); err != nil {
+		if err := os.WriteFile(filepath.Join(place, name), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(filepath.Join(real, "postgres"), filepath.Join(links, "postgres")); err != nil {
+	if err := os.Symlink(filepath.Join(place, "postgres"), filepath.Join(links, "postgres")); err != nil {
 		t.Fatal(err)
 	}
 	got, err := FindBinaries(t.Context(), links)
-	if want := (Binaries{Dir: real, Major: 18}); err != nil || got != want {
+	if want := (Binaries{Dir: place, Major: 18}); err != nil || got != want {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 }

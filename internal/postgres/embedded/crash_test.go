@@ -20,6 +20,7 @@ func TestAServerOutlivesItsKilledStarter(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
 	starter := start(t, "watched-user", dir)
+	eventually(t, "the watcher is at work", func() bool { return busy(t, dir, "watch.lock") })
 	joined := startServer(t, fast(dir))
 	before, err := startOf(joined.URL())
 	must(t, err)
@@ -37,9 +38,10 @@ func TestAServerOutlivesItsKilledStarter(t *testing.T) {
 func TestTheWatcherStopsTheServerWhenItsLastUserIsKilled(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
-	first, second := start(t, "watched-user", dir), start(t, "watched-user", dir)
-	first.kill()
+	first := start(t, "watched-user", dir)
 	eventually(t, "the watcher is at work", func() bool { return busy(t, dir, "watch.lock") })
+	second := start(t, "watched-user", dir)
+	first.kill()
 	if _, err := startOf(second.url); err != nil {
 		t.Fatalf("a user lost its server: %v", err)
 	}
@@ -123,7 +125,7 @@ func TestAReusedProcessIDDoesNotKeepTheServerFromStarting(t *testing.T) {
 	bystander := exec.CommandContext(t.Context(), "sleep", "600")
 	bystander.SysProcAttr = asOwner(t, filepath.Join(dir, "pgdata"))
 	must(t, bystander.Start())
-	t.Cleanup(func() { _ = bystander.Process.Kill(); _ = bystander.Wait() })
+	t.Cleanup((&process{Cmd: bystander}).kill)
 	_, rest, _ := strings.Cut(string(text), "\n")
 	stale := fmt.Sprintf("%d\n%s", bystander.Process.Pid, rest)
 	must(t, os.WriteFile(filepath.Join(dir, "pgdata", "postmaster.pid"), []byte(stale), 0o600))
@@ -143,16 +145,20 @@ func TestAReusedProcessIDDoesNotKeepTheServerFromStarting(t *testing.T) {
 func TestAServerStartedByHandIsNotFought(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
+	must(t, startServer(t, fast(dir)).Close())
 	binaries, err := embedded.FindBinaries(t.Context(), "")
 	must(t, err)
 	pgdata := filepath.Join(dir, "pgdata")
 	// A server started by hand has no capability to get through root's directory.
 	must(t, os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o711))
-	byHand := exec.CommandContext(t.Context(), filepath.Join(binaries.Dir, "postgres"),
+	byHand := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(binaries.Dir, "postgres"),
 		"-D", pgdata, "-c", "listen_addresses=", "-c", "unix_socket_directories="+pgdata)
 	byHand.SysProcAttr = asOwner(t, pgdata)
 	must(t, byHand.Start())
-	t.Cleanup(func() { _ = byHand.Process.Signal(syscall.SIGINT); _ = byHand.Wait() })
+	t.Cleanup(func() {
+		must(t, byHand.Process.Signal(syscall.SIGINT))
+		must(t, byHand.Wait())
+	})
 	eventually(t, "it runs", func() bool {
 		text, err := os.ReadFile(filepath.Join(pgdata, "postmaster.pid"))
 		return err == nil && strings.Contains(string(text), "ready")
@@ -168,7 +174,7 @@ func TestAServerStartedByHandIsNotFought(t *testing.T) {
 
 func TestAnInterruptedInitdbIsDoneAgain(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "data")
+	dir := dataDir(t)
 	victim := command(t, "user", dir)
 	must(t, victim.Start())
 	leftovers := filepath.Join(dir, "pgdata.init-*")

@@ -44,7 +44,7 @@ func claim(dir string) (string, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// Why 0711: the server's user has to pass through, nobody has to look.
-		if err = os.MkdirAll(dir, 0o711); err != nil {
+		if err = os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // See above.
 			return "", fmt.Errorf("make the data directory: %w", err)
 		}
 	case err != nil:

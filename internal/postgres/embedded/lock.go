@@ -96,7 +96,7 @@ func poll(ctx context.Context, interval time.Duration, done func() (bool, error)
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("gave up waiting: %w", ctx.Err())
 		case <-ticker.C:
 		}
 	}

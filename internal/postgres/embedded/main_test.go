@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,7 +27,7 @@ import (
 // itself with one of the roles below as its first argument.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 3 {
-		test(m)
+		goleak.VerifyTestMain(m)
 	}
 	dir := os.Args[len(os.Args)-1]
 	var err error
@@ -42,7 +41,7 @@ func TestMain(m *testing.M) {
 	case "churn":
 		err = churn(dir)
 	default:
-		test(m)
+		goleak.VerifyTestMain(m)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -51,37 +50,10 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-func test(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if dir, err := seed(); err == nil {
-			os.RemoveAll(filepath.Dir(dir))
-		}
-		os.Exit(code)
-	}))
-}
-
-// seed is a cluster to copy, because initdb takes a second each time.
-var seed = sync.OnceValues(func() (string, error) {
-	parent, err := os.MkdirTemp("", "onepg-seed-")
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(parent, "data")
-	server, err := embedded.Start(context.Background(), fast(dir))
-	if err != nil {
-		return "", err
-	}
-	return dir, server.Close()
-})
-
-// dataDir gives a data directory with a cluster that is not running.
+// dataDir names a data directory that does not exist yet.
 func dataDir(t *testing.T) string {
 	t.Helper()
-	from, err := seed()
-	must(t, err)
-	to := filepath.Join(t.TempDir(), "data")
-	must(t, exec.CommandContext(t.Context(), "cp", "-a", from, to).Run())
-	return to
+	return filepath.Join(t.TempDir(), "data")
 }
 
 // use prints the URL of the server and leaves when its input ends.
@@ -168,8 +140,8 @@ func (p *process) leave(t *testing.T) {
 
 // kill ends the process as kill -9 does. Killing it again is harmless.
 func (p *process) kill() {
-	_ = p.Process.Kill()
-	_ = p.Wait()
+	_ = p.Process.Kill() // It may have ended before.
+	_ = p.Wait()         // It says that it was killed.
 }
 
 // startServer starts a server that is closed, and must be gone, after the test.
@@ -193,7 +165,7 @@ func ask(url, text string) (string, error) {
 	db := sql.OpenDB(pgdriver.NewConnector(pgdriver.WithDSN(url)))
 	defer db.Close()
 	var value string
-	err := db.QueryRow(text).Scan(&value)
+	err := db.QueryRowContext(context.Background(), text).Scan(&value)
 	return value, err
 }
 

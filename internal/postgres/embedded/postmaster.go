@@ -78,12 +78,17 @@ func (c *cluster) up(ctx context.Context) (address, error) {
 			launched = true
 			return false, c.launch(ctx)
 		}
-		if server, unready = c.address(); unready == nil {
+		server, unready = c.address()
+		if unready == nil && launched && server.pid != c.child.Process.Pid {
+			unready = errors.New("another server has the cluster") // Ours is about to say so and end.
+		}
+		if unready == nil {
 			unready = server.ping(ctx)
 		}
 		return unready == nil, nil
 	})
-	if _, explained := fault.Of(err); err == nil || explained {
+	var explained *fault.Error
+	if err == nil || errors.As(err, &explained) {
 		return server, err
 	}
 	return address{}, fault.Wrap(errors.Join(err, unready, errors.New(c.logTail())),
@@ -93,7 +98,8 @@ func (c *cluster) up(ctx context.Context) (address, error) {
 // launch starts a postmaster, after initdb where there is no cluster yet, and
 // does not wait until it answers.
 func (c *cluster) launch(ctx context.Context) error {
-	lock, err := tryLock(c.path(serverLock), syscall.LOCK_EX)
+	// Why wait: another user's look at the lock takes it for a moment.
+	lock, err := acquire(ctx, c.path(serverLock), syscall.LOCK_EX)
 	if err != nil {
 		return err
 	}
@@ -101,7 +107,7 @@ func (c *cluster) launch(ctx context.Context) error {
 	if err = c.equip(ctx, lock); err != nil {
 		return err
 	}
-	if err = c.clearStale(); err != nil {
+	if err = c.clearStale(ctx); err != nil {
 		return err
 	}
 	settings := defaults()
@@ -168,7 +174,7 @@ func (c *cluster) startProcess(cmd *exec.Cmd, lock *fileLock) error {
 // clearStale removes the postmaster.pid and socket of a server that died. Why
 // here and not by PostgreSQL: it goes by the process id alone, and would refuse
 // to start where the id now belongs to another process of the same user.
-func (c *cluster) clearStale() error {
+func (c *cluster) clearStale(ctx context.Context) error {
 	name := c.path(pgdataName, "postmaster.pid")
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -181,7 +187,7 @@ func (c *cluster) clearStale() error {
 	pid, err := strconv.Atoi(strings.TrimSpace(first))
 	works, known := false, err != nil // A torn file names nobody.
 	if err == nil {
-		works, known = worksIn(pid, c.path(pgdataName))
+		works, known = worksIn(ctx, pid, c.path(pgdataName))
 	}
 	if works {
 		return fault.New(fault.Unavailable, "postgres-foreign", fmt.Sprintf(
@@ -228,7 +234,7 @@ func (c *cluster) stop(ctx context.Context, signal syscall.Signal) error {
 			return true, err
 		}
 		if server, err := c.address(); err == nil && !sent {
-			sent = server.signal(c.path(pgdataName), signal)
+			sent = server.signal(ctx, c.path(pgdataName), signal)
 		}
 		return false, nil
 	})

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,7 +27,7 @@ func attributes(a account) *syscall.SysProcAttr {
 
 // worksIn reports whether the process has dir as its working directory, as a
 // postmaster has its cluster; known is false where we may not see that.
-func worksIn(pid int, dir string) (works, known bool) {
+func worksIn(_ context.Context, pid int, dir string) (works, known bool) {
 	theirs, err := os.Stat(fmt.Sprintf("/proc/%d/cwd", pid))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, true

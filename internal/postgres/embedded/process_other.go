@@ -23,8 +23,8 @@ func attributes(a account) *syscall.SysProcAttr {
 // worksIn reports whether the process may be the postmaster of dir. Without
 // /proc only the program's name is to be had: anything that is not postgres is
 // surely not, but which cluster a postgres works in stays unknown.
-func worksIn(pid int, _ string) (works, known bool) {
-	out, err := exec.CommandContext(context.Background(), "ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output()
+func worksIn(ctx context.Context, pid int, _ string) (works, known bool) {
+	out, err := exec.CommandContext(ctx, "ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output()
 	if err != nil {
 		return false, len(out) == 0 // ps fails, silently, where there is no such process.
 	}

@@ -18,20 +18,32 @@ import (
 // reason, when another watcher is at work, and with ctx's error when ctx ends.
 func Watch(ctx context.Context, dataDir string) error {
 	c := &cluster{dir: dataDir}
-	duty, err := tryLock(c.path(watchLock), syscall.LOCK_EX)
-	if errors.Is(err, errBusy) {
-		return nil
-	}
-	if err != nil {
+	duty, err := c.takeDuty(ctx)
+	if duty == nil || err != nil {
 		return err
 	}
 	defer duty.release()
 	return poll(ctx, watchInterval, func() (bool, error) { return c.patrol(ctx, duty) })
 }
 
+// takeDuty gives nothing where another watcher is at work. Why it waits: a look
+// at the lock takes it for a moment.
+func (c *cluster) takeDuty(ctx context.Context) (*fileLock, error) {
+	soon, cancel := context.WithTimeout(ctx, watchInterval)
+	defer cancel()
+	duty, err := acquire(soon, c.path(watchLock), syscall.LOCK_EX)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil, nil //nolint:nilnil // Nothing to do is no error.
+	}
+	return duty, err
+}
+
 // patrol reports whether the watch is over. It gives up the duty before it
 // gives up start.lock: a server that is launched then gets a new watcher.
 func (c *cluster) patrol(ctx context.Context, duty *fileLock) (over bool, err error) {
+	if _, err := os.Stat(c.path(startLock)); errors.Is(err, fs.ErrNotExist) {
+		return true, nil // Why: taking the lock would make a deleted directory anew.
+	}
 	gate, err := tryLock(c.path(startLock), syscall.LOCK_EX)
 	if errors.Is(err, errBusy) {
 		return false, nil // Somebody starts or stops it; look again when they are done.
@@ -52,6 +64,15 @@ func (c *cluster) patrol(ctx context.Context, duty *fileLock) (over bool, err er
 	return over, err
 }
 
+// awaitWatcher returns when the watcher has seen that the server is gone, so
+// that a clean stop leaves no process behind.
+func (c *cluster) awaitWatcher(ctx context.Context) error {
+	return poll(ctx, lockInterval, func() (bool, error) {
+		watched, err := locked(c.path(watchLock))
+		return !watched, err
+	})
+}
+
 // startWatcher starts the command unless a watcher is at work. It needs
 // start.lock. Of two started at once the second ends by itself.
 func (c *cluster) startWatcher(ctx context.Context, command []string) error {
@@ -66,7 +87,7 @@ func (c *cluster) startWatcher(ctx context.Context, command []string) error {
 	defer func() { _ = log.Close() }() // The child has its own copy.
 	// Why WithoutCancel: it has to outlive us.
 	args := append(command[1:len(command):len(command)], c.dir)
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], args...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], args...) // The program names its own executable.
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err = cmd.Start(); err != nil {

@@ -39,40 +39,40 @@ const dropTimeout = 30 * time.Second
 
 // New gives the URL of a fresh database with all migrations applied. It is
 // dropped after the test, whoever is still connected.
-func New(t testing.TB) string {
-	t.Helper()
-	s := connect(t)
+func New(tb testing.TB) string {
+	tb.Helper()
+	s := connect(tb)
 	name := newName()
-	if err := s.clone(t.Context(), name); err != nil {
-		t.Fatalf("pgtest: %v", err)
+	if err := s.clone(tb.Context(), name); err != nil {
+		tb.Fatalf("pgtest: %v", err)
 	}
-	return s.lend(t, name)
+	return s.lend(tb, name)
 }
 
 // Empty gives the URL of a fresh database without the schema, for tests of the
 // migrations themselves. It is dropped after the test like New's.
-func Empty(t testing.TB) string {
-	t.Helper()
-	s := connect(t)
+func Empty(tb testing.TB) string {
+	tb.Helper()
+	s := connect(tb)
 	name := newName()
 	// Why template0: nobody can be connected to it, which would refuse the copy.
-	if err := s.execute(t.Context(), "CREATE DATABASE "+name+" TEMPLATE template0 STRATEGY FILE_COPY"); err != nil {
-		t.Fatalf("pgtest: %v", err)
+	if err := s.execute(tb.Context(), "CREATE DATABASE "+name+" TEMPLATE template0 STRATEGY FILE_COPY"); err != nil {
+		tb.Fatalf("pgtest: %v", err)
 	}
-	return s.lend(t, name)
+	return s.lend(tb, name)
 }
 
 // Stop stops the shared cluster. It fails while a test process uses it, and
 // does nothing where none was started.
 func Stop(ctx context.Context) error {
-	return embedded.Stop(ctx, clusterDir())
+	return embedded.Stop(ctx, clusterDir()) // It says what it is about.
 }
 
-func connect(t testing.TB) *server {
-	t.Helper()
+func connect(tb testing.TB) *server {
+	tb.Helper()
 	s, err := shared()
 	if err != nil {
-		t.Fatalf("pgtest: a test needs PostgreSQL: %v", err)
+		tb.Fatalf("pgtest: a test needs PostgreSQL: %v", err)
 	}
 	return s
 }
@@ -113,6 +113,8 @@ func settings() map[string]string {
 		"synchronous_commit": "off",
 		"full_page_writes":   "off",
 		"max_connections":    "300",
+		// Why: each copied database makes two, which would fill the log.
+		"log_checkpoints": "off",
 		// Why: a directory for temporary files is often small, or memory.
 		"min_wal_size": "32MB",
 		"max_wal_size": "256MB",
@@ -126,7 +128,7 @@ func clusterDir() string {
 // ensurePrivate makes the directory, or refuses one that another user has made
 // there first and could put files into.
 func ensurePrivate(dir string) error {
-	err := os.Mkdir(dir, 0o711)
+	err := os.Mkdir(dir, 0o711) //nolint:gosec // The server's user has to pass through.
 	if err != nil && !os.IsExist(err) {
 		return fmt.Errorf("make the directory for tests: %w", err)
 	}

@@ -21,8 +21,8 @@ func BenchmarkNew(b *testing.B) {
 
 func TestEachTestHasItsOwnDatabase(t *testing.T) {
 	t.Parallel()
-	for _, make := range []func(testing.TB) string{pgtest.New, pgtest.Empty} {
-		one, other := open(t, make(t)), open(t, make(t))
+	for _, database := range []func(testing.TB) string{pgtest.New, pgtest.Empty} {
+		one, other := open(t, database(t)), open(t, database(t))
 		if _, err := one.ExecContext(t.Context(), "CREATE TABLE mine ()"); err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestEachTestHasItsOwnDatabase(t *testing.T) {
 	}
 }
 
-func TestADatabaseIsDroppedAfterItsTestThoughItIsInUse(t *testing.T) {
+func TestADatabaseIsDroppedAfterItsTestThoughItIsInUse(t *testing.T) { //nolint:tparallel // The subtest has to end first.
 	t.Parallel()
 	var name string
 	t.Run("user", func(t *testing.T) {

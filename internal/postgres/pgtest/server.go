@@ -67,13 +67,13 @@ func execute(ctx context.Context, conn *sql.Conn, statements ...string) error {
 
 // lend gives the database's URL and drops it after the test. Why FORCE: what a
 // test has left open is not this package's to report.
-func (s *server) lend(t testing.TB, name string) string {
-	t.Helper()
-	t.Cleanup(func() {
+func (s *server) lend(tb testing.TB, name string) string {
+	tb.Helper()
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), dropTimeout)
 		defer cancel()
 		if err := s.execute(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("pgtest: %v", err)
+			tb.Errorf("pgtest: %v", err)
 		}
 	})
 	return s.database(name)
