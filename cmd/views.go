@@ -3,7 +3,6 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"time"
 
@@ -33,13 +32,12 @@ runs or not.`,
 // withViews opens the views for a command and closes them after it.
 func withViews(do func(*cobra.Command, *aggregator.Runner, []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) (err error) {
-		database, err := withDatabase(c)
+		database, settings, err := withDatabase(c)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, database.Close()) }()
-		logger := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-		views, closeViews, err := app.OpenViews(c.Context(), database, constructors(), logger)
+		views, closeViews, err := app.OpenViews(c.Context(), database, constructors(settings), settings.Log.Logger(c.ErrOrStderr()))
 		if err != nil {
 			return err
 		}

@@ -283,7 +283,7 @@ func (b batch) apply(ctx context.Context, work []*history, r *result) ([]*EventE
 	if b.careful {
 		project = b.projectCarefully
 	}
-	p := projection{tx: b.tx, table: b.name(), work: work, decode: b.registry.Decode, took: r.took}
+	p := projection{tx: b.tx, table: b.name(), work: work, read: b.registry.Read, took: r.took}
 	if err := project(ctx, p); err != nil {
 		return nil, err
 	}

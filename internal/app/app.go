@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/auth"
 	"onepg/internal/config"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
@@ -50,9 +51,11 @@ type App struct {
 	metrics  *prometheus.Registry
 	database *Database
 	pools    pools
+	registry *eventsourcing.Registry
 	log      *eventstore.Log
 	listener *listener.Listener
 	views    *aggregator.Runner
+	guard    *auth.Guard
 	streams  []*tail.Broadcast
 	api      *httpapi.API
 	socket   net.Listener
@@ -88,15 +91,21 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.pools.measure(a.metrics)
-	parts := a.assemble()
-	a.pools.fit(len(parts.views))
-	if parts.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
-		return fmt.Errorf("register the events: %w", err)
-	}
 	a.log = eventstore.Open(eventstore.Options{
 		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
 	})
-	if err := a.log.Register(ctx, parts.registry.Types()); err != nil {
+	parts, err := a.assemble()
+	if err != nil {
+		return err
+	}
+	a.pools.fit(len(parts.views))
+	if a.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
+		return fmt.Errorf("register the events: %w", err)
+	}
+	if err := a.log.Check(ctx, a.registry); err != nil {
+		return err
+	}
+	if err := a.log.Register(ctx, a.registry.Types()); err != nil {
 		return err
 	}
 	a.listener = listener.New(listener.Options{
@@ -104,10 +113,13 @@ func (a *App) build(ctx context.Context) error {
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
 	})
 	if a.views, err = aggregator.New(aggregator.Options{
-		DB: a.pools.views, Rebuilder: a.pools.rebuild, Reader: a.pools.reader, Read: readLog, Registry: parts.registry, Views: parts.views,
+		DB: a.pools.views, Rebuilder: a.pools.rebuild, Reader: a.pools.reader, Read: readLog, Registry: a.registry, Views: parts.views,
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
 	}); err != nil {
 		return fmt.Errorf("prepare the views: %w", err)
+	}
+	if a.guard, err = a.protect(ctx); err != nil {
+		return err
 	}
 	a.measure()
 	return a.routes(parts)
@@ -144,6 +156,10 @@ func (a *App) Run(ctx context.Context) error {
 	for _, s := range a.streams {
 		parts.Go(func() error { return s.Run(background) })
 	}
+	parts.Go(func() error {
+		a.guard.Run(background)
+		return nil
+	})
 	parts.Go(func() error {
 		a.database.Supervise(background)
 		return nil

@@ -8,8 +8,8 @@ import (
 // Requests are written by hand with placeholders where each sending differs;
 // see [newRequest].
 const (
-	freshID  = "########-####-####-####-############" // becomes a new UUIDv7
-	keyMark  = "%%%%%%%%"                             // becomes a number of eight digits
+	freshID = "########-####-####-####-############" // becomes a new UUIDv7
+	keyMark = "%%%%%%%%"                             // becomes a number of eight digits
 	// storedID is the id of a stored user before its number. It is less than any
 	// new UUIDv7, so that what a benchmark appends goes to the end of the indexes
 	// as it would in a log that grew by itself.
@@ -18,7 +18,7 @@ const (
 )
 
 // newRequest gives an HTTP request and the marks that its placeholders are;
-// numbers are drawn below keys.
+// numbers are drawn from 1 to keys.
 func newRequest(method, path, body string, keys int) ([]byte, []mark) {
 	text := method + " " + path + " HTTP/1.1\r\nHost: bench\r\n"
 	if body != "" {

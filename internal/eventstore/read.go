@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/postgres"
@@ -24,6 +25,12 @@ type Query struct {
 	// PayloadBudget ends the answer with the event whose payload brings the
 	// sum to this many bytes, so that large events cannot fill the memory.
 	PayloadBudget int
+	// AggregateIDs gives the events of several aggregates one aggregate after
+	// the other, each in the order of its versions.
+	AggregateIDs []uuid.UUID
+	UpToVersion  int // versions up to and including this
+	// CorrelationID is the metadata's correlation_id.
+	CorrelationID string
 }
 
 // eventColumns are those of the table events, in the order in which scan takes them.
@@ -37,30 +44,7 @@ func (l *Log) Read(ctx context.Context, q Query) ([]eventsourcing.Recorded, erro
 // ReadFrom is Read on a given connection or transaction. What was read once
 // never changes, so it needs no particular isolation.
 func ReadFrom(ctx context.Context, db bun.IDB, q Query) ([]eventsourcing.Recorded, error) {
-	s := db.NewSelect().TableExpr("events AS e").ColumnExpr(eventColumns)
-	if q.AggregateID != uuid.Nil {
-		// An aggregate's versions and its positions have the same order, and
-		// there is an index for versions.
-		s = s.Where("e.aggregate_id = ?", q.AggregateID).OrderExpr("e.version")
-	} else {
-		s = s.OrderExpr(`e."position"`)
-	}
-	if q.After > 0 {
-		s = s.Where(`e."position" > ?`, q.After)
-	}
-	if q.UpTo > 0 {
-		s = s.Where(`e."position" <= ?`, q.UpTo)
-	}
-	if len(q.Aggregates) > 0 {
-		s = s.Where("e.aggregate IN (?)", bun.List(q.Aggregates))
-	}
-	if q.Name != "" {
-		s = s.Where("e.name = ?", q.Name)
-	}
-	if q.Limit > 0 {
-		s = s.Limit(int64(q.Limit))
-	}
-	events, err := scan(ctx, s, q.PayloadBudget)
+	events, err := scan(ctx, q.from(db), q.PayloadBudget)
 	if err != nil {
 		return nil, postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
 	}
@@ -69,11 +53,16 @@ func ReadFrom(ctx context.Context, db bun.IDB, q Query) ([]eventsourcing.Recorde
 
 // scan takes rows as they come. Why by hand: a rebuild reads the whole log, and
 // finding each column's field by its name costs as much as the query.
-func scan(ctx context.Context, s *bun.SelectQuery, budget int) (events []eventsourcing.Recorded, err error) {
+func scan(ctx context.Context, s *bun.SelectQuery, budget int) ([]eventsourcing.Recorded, error) {
 	rows, err := s.Rows(ctx)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the callers say what they were reading
 	}
+	return collect(rows, budget)
+}
+
+// collect is scan of an answer that has begun.
+func collect(rows *sql.Rows, budget int) (events []eventsourcing.Recorded, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	events, size := []eventsourcing.Recorded{}, 0
 	for (budget == 0 || size < budget) && rows.Next() {
@@ -90,6 +79,67 @@ func scan(ctx context.Context, s *bun.SelectQuery, budget int) (events []eventso
 func scanOne(rows *sql.Rows, e *eventsourcing.Recorded) error {
 	return rows.Scan(&e.ID, &e.AggregateID, &e.Aggregate, &e.Name, &e.SchemaVersion, &e.Version, &e.Position, //nolint:wrapcheck // see scan
 		(*[]byte)(&e.Payload), (*[]byte)(&e.Metadata), &e.Actor, &e.RecordedAt)
+}
+
+// Each hands the events of the query to f as they come, in the order that Read
+// would give them, so that memory does not grow with their number. It ends with
+// the first error of f.
+func (l *Log) Each(ctx context.Context, q Query, f func(eventsourcing.Recorded) error) error {
+	rows, err := q.from(l.reader).Rows(ctx)
+	if err != nil {
+		return postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var e eventsourcing.Recorded
+		if err := scanOne(rows, &e); err != nil {
+			return fmt.Errorf("read an event of the log: %w", err)
+		}
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
+	}
+	return nil
+}
+
+// from makes the query's conditions and order.
+func (q Query) from(db bun.IDB) *bun.SelectQuery {
+	s := db.NewSelect().TableExpr("events AS e").ColumnExpr(eventColumns)
+	switch {
+	case len(q.AggregateIDs) > 0:
+		s = s.Where("e.aggregate_id = ANY (?::uuid[])", pgdialect.Array(q.AggregateIDs)).OrderExpr("e.aggregate_id, e.version")
+	case q.AggregateID != uuid.Nil:
+		// An aggregate's versions and its positions have the same order, and
+		// there is an index for versions.
+		s = s.Where("e.aggregate_id = ?", q.AggregateID).OrderExpr("e.version")
+	default:
+		s = s.OrderExpr(`e."position"`)
+	}
+	if len(q.Aggregates) > 0 {
+		s = s.Where("e.aggregate IN (?)", bun.List(q.Aggregates))
+	}
+	for _, bound := range []struct {
+		condition string
+		given     bool
+		value     any
+	}{
+		{`e."position" > ?`, q.After > 0, q.After},
+		{`e."position" <= ?`, q.UpTo > 0, q.UpTo},
+		{"e.version <= ?", q.UpToVersion > 0, q.UpToVersion},
+		{"e.name = ?", q.Name != "", q.Name},
+		{"e.metadata ->> 'correlation_id' = ?", q.CorrelationID != "", q.CorrelationID},
+	} {
+		if bound.given {
+			s = s.Where(bound.condition, bound.value)
+		}
+	}
+	if q.Limit > 0 {
+		s = s.Limit(int64(q.Limit))
+	}
+	return s
 }
 
 // Event gives the event with this id. It reports false if there is none.

@@ -25,6 +25,8 @@ type LogFilter struct {
 	Aggregate   string
 	AggregateID uuid.UUID
 	Name        string
+	// CorrelationID is metadata.correlation_id.
+	CorrelationID string
 }
 
 // Events registers the routes that read the log.
@@ -71,6 +73,8 @@ type EventFilter struct {
 	Aggregate   string `query:"aggregate" maxLength:"100" doc:"Only events of this kind of aggregate, such as user."`
 	AggregateID ID     `query:"aggregate_id" doc:"Only events of this aggregate."`
 	Name        string `query:"name" maxLength:"200" doc:"Only events of this name, such as user.created."`
+
+	CorrelationID string `query:"correlation_id" maxLength:"200" doc:"Only events with this correlation_id in their metadata: one story through all aggregates."`
 }
 
 // logPage is one page of the log. The cursor is a position, so it can be kept
@@ -84,7 +88,7 @@ type logPage struct {
 }
 
 func (in *logInput) read(ctx context.Context, log LogReader) (*logPage, error) {
-	f := LogFilter{After: in.After, Aggregate: in.Aggregate, AggregateID: in.AggregateID.UUID, Name: in.Name}
+	f := LogFilter{After: in.After, Aggregate: in.Aggregate, AggregateID: in.AggregateID.UUID, Name: in.Name, CorrelationID: in.CorrelationID}
 	events, err := log.Page(ctx, f, in.Limit+1)
 	if err != nil {
 		return nil, err
@@ -102,7 +106,7 @@ func (in *logInput) read(ctx context.Context, log LogReader) (*logPage, error) {
 
 func (in *logInput) query(after string) string {
 	q := url.Values{"after": {after}, "limit": {strconv.Itoa(in.Limit)}}
-	for name, value := range map[string]string{"aggregate": in.Aggregate, "name": in.Name} {
+	for name, value := range map[string]string{"aggregate": in.Aggregate, "name": in.Name, "correlation_id": in.CorrelationID} {
 		if value != "" {
 			q.Set(name, value)
 		}

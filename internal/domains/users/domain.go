@@ -23,7 +23,10 @@ const view = "users"
 
 // New makes the domain.
 func New(deps domains.Deps) domains.Domain {
-	q := queries{users: repository{db: deps.DB}, waitVersion: deps.WaitVersion}
+	q := queries{
+		users: repository{db: deps.DB}, waitVersion: deps.WaitVersion,
+		past: aggregator.PastOf("user", evolve, deps.Past), append: deps.Append,
+	}
 	return domains.Domain{
 		Name:   "users",
 		Events: events(),
