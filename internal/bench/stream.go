@@ -20,8 +20,10 @@ func prepareStream(ctx context.Context, s *stage) ([]subject, error) {
 	const clients, events = 1000, 200
 	follow, _ := newRequest(http.MethodGet, "/v1/events/stream", "", 0)
 	request, marks := newRequest(http.MethodPost, "/v1/users/events", userCreated, 0)
-	followers := load{Connections: clients, Request: follow, Stream: true}
-	steady := load{Connections: 4, Request: request, Marks: marks, Status: http.StatusCreated, Rate: events}
+	// Why not shorter: a thousand connections take their time to begin.
+	duration := max(s.options.Duration, 2*time.Second)
+	followers := load{Connections: clients, Request: follow, Stream: true, Duration: duration}
+	steady := load{Connections: 4, Request: request, Marks: marks, Status: http.StatusCreated, Rate: events, Duration: duration}
 	return []subject{{
 		name: "stream", what: fmt.Sprintf("recorded to received, %d followers, %d events/s", clients, events), unit: millis,
 		checks: []check{latencyAt(p99).most(500)},
