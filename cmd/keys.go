@@ -12,6 +12,7 @@ import (
 
 	"onepg/internal/app"
 	"onepg/internal/auth"
+	"onepg/internal/config"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
 	"onepg/internal/postgres"
@@ -22,14 +23,14 @@ type keysDeps struct {
 	// open gives the keys, and what to call when done with them.
 	open func(*cobra.Command) (*auth.Keys, func() error, error)
 	// scopes lists those that some route asks for.
-	scopes func() (auth.Scopes, error)
+	scopes func(*cobra.Command) (auth.Scopes, error)
 }
 
 // keyringDeps says what the keys commands work with.
 func keyringDeps() keysDeps {
 	return keysDeps{
 		open: func(c *cobra.Command) (*auth.Keys, func() error, error) {
-			database, err := withDatabase(c)
+			database, _, err := withDatabase(c)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -39,7 +40,13 @@ func keyringDeps() keysDeps {
 			}
 			return auth.NewKeys(db, slog.New(slog.DiscardHandler)), func() error { return errors.Join(db.Close(), database.Close()) }, nil
 		},
-		scopes: func() (auth.Scopes, error) { return app.Scopes(constructors()) },
+		scopes: func(c *cobra.Command) (auth.Scopes, error) {
+			settings, err := config.Load(c.Flags())
+			if err != nil {
+				return nil, err
+			}
+			return app.Scopes(constructors(settings))
+		},
 	}
 }
 
@@ -84,7 +91,7 @@ includes views:read. "<domain>:admin" includes all of a domain.`,
 	}
 	create.RunE = deps.run(func(c *cobra.Command, keys *auth.Keys, _ []string) error {
 		key.Scopes = auth.Scopes(scopes).Sorted()
-		if err := deps.checkScopes(key.Scopes); err != nil {
+		if err := deps.checkScopes(c, key.Scopes); err != nil {
 			return err
 		}
 		secret, err := keys.Create(c.Context(), key)
@@ -99,8 +106,8 @@ includes views:read. "<domain>:admin" includes all of a domain.`,
 
 // checkScopes refuses what no route asks for: a slip of the pen would otherwise
 // be found out by a caller who is refused.
-func (d keysDeps) checkScopes(wanted auth.Scopes) error {
-	known, err := d.scopes()
+func (d keysDeps) checkScopes(c *cobra.Command, wanted auth.Scopes) error {
+	known, err := d.scopes(c)
 	if err != nil {
 		return err
 	}

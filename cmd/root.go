@@ -32,6 +32,7 @@ holds and where it came from.`,
 	root.AddCommand(
 		newRun(),
 		newMigrateCommand(migrationDeps()),
+		newViews(),
 		newConfig(),
 		newKeysCommand(keyringDeps()),
 		newDoctor(),

@@ -290,14 +290,14 @@ func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Co
 		res, err = j.run(ctx, step)
 	}
 	name := j.batch.name()
-	if err != nil && !errors.Is(err, errNothing) {
+	if err != nil {
 		return res, fmt.Errorf("batch of view %s: %w", name, err)
 	}
 	if res.standing == absent {
 		return res, nil
 	}
 	r.progress.advance(name, res.position)
-	if err == nil {
+	if res.changed() {
 		r.metrics.observe(name, res, time.Since(start))
 		r.tell(ctx, name, res)
 	}
@@ -312,7 +312,10 @@ func (j job) run(ctx context.Context, step func(batch, context.Context) (result,
 		}
 		return err
 	})
-	return res, err //nolint:wrapcheck // inBatch says what it was
+	if errors.Is(err, errNothing) {
+		err = nil
+	}
+	return res, err
 }
 
 // errNothing rolls back a transaction that changed nothing: cheaper than a commit.

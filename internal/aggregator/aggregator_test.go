@@ -70,18 +70,16 @@ func types() []eventsourcing.EventType {
 const table = "CREATE TABLE things (id uuid PRIMARY KEY, sum integer NOT NULL, version integer NOT NULL)"
 
 // things is the view under test.
-func things(options ...func(*aggregator.View)) aggregator.View {
-	return aggregator.Define[thing, event]("things", "thing", evolve, options...)
-}
+func things() aggregator.View { return aggregator.Define[thing, event]("things", "thing", evolve) }
 
 // world is a database with the table of the view under test.
 type world struct {
 	*aggregatortest.World
 
-	t testing.TB
+	t *testing.T
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{World: aggregatortest.NewWorld(t, types()), t: t}
 	w.Exec(table)
@@ -89,21 +87,21 @@ func newWorld(t testing.TB) *world {
 }
 
 // replica makes one that knows the events and keeps the view.
-func (w *world) replica(known []eventsourcing.EventType, options ...func(*aggregator.View)) *aggregator.Runner {
+func (w *world) replica(known []eventsourcing.EventType) *aggregator.Runner {
 	w.t.Helper()
-	return w.Runner(aggregatortest.Replica{Known: known, Views: []aggregator.View{things(options...)}})
+	return w.Runner(aggregatortest.Replica{Known: known, Views: []aggregator.View{things()}})
 }
 
 // run starts a replica and stops it with the test.
-func (w *world) run(known []eventsourcing.EventType, options ...func(*aggregator.View)) *aggregator.Runner {
+func (w *world) run(known []eventsourcing.EventType) *aggregator.Runner {
 	w.t.Helper()
-	r := w.replica(known, options...)
+	r := w.replica(known)
 	w.Start(r)
 	return r
 }
 
 // named gives a payload its event.
-func named(t testing.TB, id uuid.UUID, p event) eventsourcing.Event {
+func named(t *testing.T, id uuid.UUID, p event) eventsourcing.Event {
 	t.Helper()
 	body, err := json.Marshal(p)
 	if err != nil {
@@ -144,13 +142,13 @@ func (w *world) status(r *aggregator.Runner) aggregator.Status {
 }
 
 // until waits for a state of the view.
-func (w *world) until(r *aggregator.Runner, what string, ok func(aggregator.Status) bool) aggregator.Status {
+func (w *world) until(r *aggregator.Runner, what string, ok func(aggregator.Status) bool) {
 	w.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		s := w.status(r)
 		if ok(s) {
-			return s
+			return
 		}
 		if time.Now().After(deadline) {
 			w.t.Fatalf("the view is not %s: %+v", what, s)

@@ -47,10 +47,10 @@ type result struct {
 	events   int            // and in all
 	took     map[string]time.Duration
 	parked   []*EventError
-	retried  int    // aggregates that were parked and tried again
-	freed    int    // and of those the ones that are not parked any more
-	halted   string // why the view stands still from here on
-	unknown  error  // the batch ended before an event that wraps ErrUnknown
+	retried  int         // aggregates that were parked and tried again
+	freed    int         // and of those the ones that are not parked any more
+	halted   string      // why the view stands still from here on
+	unknown  *EventError // the batch ended before an event that this program does not know
 }
 
 // changed tells whether there is anything to commit.
@@ -283,7 +283,7 @@ func (b batch) apply(ctx context.Context, work []*history, r *result) ([]*EventE
 	if b.careful {
 		project = b.projectCarefully
 	}
-	p := projection{tx: b.tx, table: b.name(), work: work, decode: b.registry.Decode, took: r.took}
+	p := projection{tx: b.tx, table: b.name(), work: work, read: b.registry.Read, took: r.took}
 	if err := project(ctx, p); err != nil {
 		return nil, err
 	}

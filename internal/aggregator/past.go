@@ -60,7 +60,7 @@ type PastRange struct {
 type Past[Row any] struct {
 	aggregate string
 	log       PastLog
-	apply     func(row *Row, payload any, from eventsourcing.Recorded) (*Row, error)
+	apply     func(row *Row, e eventsourcing.Recorded, payload any, broken error) (*Row, error)
 }
 
 // PastOf makes the past of the view that [Define] makes of the same aggregate
@@ -68,17 +68,9 @@ type Past[Row any] struct {
 func PastOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], log PastLog) Past[Row] {
 	return Past[Row]{
 		aggregate: aggregate, log: log,
-		apply: func(row *Row, payload any, from eventsourcing.Recorded) (next *Row, err error) {
-			defer func() {
-				if cause := recover(); cause != nil {
-					err = fmt.Errorf("panic: %v", cause)
-				}
-			}()
-			event, ok := payload.(E)
-			if !ok {
-				return nil, fmt.Errorf("payload %T is none of the events of %s", payload, aggregate)
-			}
-			return evolve(row, event, from)
+		apply: func(row *Row, e eventsourcing.Recorded, payload any, broken error) (*Row, error) {
+			read := func(eventsourcing.Recorded) (eventsourcing.Recorded, any, error) { return e, payload, broken }
+			return step(row, e, evolve, projection{read: read})
 		},
 	}
 }
@@ -95,10 +87,7 @@ func (p Past[Row]) step(u *unfolding[Row], e eventsourcing.Recorded, payload any
 	if u.failed != nil {
 		return
 	}
-	next, err := u.row, broken
-	if err == nil {
-		next, err = p.apply(u.row, payload, e)
-	}
+	next, err := p.apply(u.row, e, payload, broken)
 	if err != nil {
 		u.failed = &EventError{Event: e, Err: err}
 		return
@@ -175,9 +164,8 @@ func (p Past[Row]) gone(u unfolding[Row], id uuid.UUID) error {
 	return fault.New(fault.Gone, "gone", fmt.Sprintf("The %s %s had been deleted at version %d. Its events are still in the log.", p.aggregate, id, u.version))
 }
 
-// rounds bounds the work for one page: a round looks at thousands of
-// aggregates, and where those did not exist yet or had ended there is nothing
-// to show for it.
+// rounds bounds the work for one page: where most of those that existed had
+// ended, there is little to show for much work.
 const rounds = 5
 
 // List gives the rows as they were when the log ended with the position: at
@@ -187,14 +175,17 @@ const rounds = 5
 func (p Past[Row]) List(ctx context.Context, position int64, after uuid.UUID, limit int) (rows []*Row, next uuid.UUID, err error) {
 	var ids []uuid.UUID // of the rows
 	next = after
-	for range rounds {
+	for round := range rounds {
+		// More than are missing, and more in each round: some will have ended.
+		q := Existing{Aggregate: p.aggregate, Position: position, After: next, Limit: (limit + 1 - len(rows)) << round}
 		var candidates []uuid.UUID
-		q := Existing{Aggregate: p.aggregate, Position: position, After: next, Limit: limit + 1 - len(rows)}
 		if candidates, next, err = p.log.Existing(ctx, q); err != nil {
 			return nil, next, err
 		}
 		err = p.living(ctx, candidates, position, func(id uuid.UUID, row *Row) {
-			ids, rows = append(ids, id), append(rows, row)
+			if len(rows) <= limit {
+				ids, rows = append(ids, id), append(rows, row)
+			}
 		})
 		if err != nil {
 			return nil, next, err
@@ -202,7 +193,7 @@ func (p Past[Row]) List(ctx context.Context, position int64, after uuid.UUID, li
 		if len(rows) > limit { // the one too many only tells that there is more
 			return rows[:limit], ids[limit-1], nil
 		}
-		if next == uuid.Nil {
+		if len(candidates) < q.Limit { // the log has no more, or was looked at for long enough
 			break
 		}
 	}

@@ -42,7 +42,11 @@ func Scopes(constructors []domains.Constructor) (auth.Scopes, error) {
 		logger:  slog.New(slog.DiscardHandler), metrics: prometheus.NewRegistry(),
 		listener: listener.New(listener.Options{}),
 	}
-	if err := a.routes(a.assemble()); err != nil {
+	parts, err := a.assemble()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.routes(parts); err != nil {
 		return nil, err
 	}
 	var scopes auth.Scopes

@@ -91,14 +91,20 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.pools.measure(a.metrics)
-	parts := a.assemble()
+	a.log = eventstore.Open(eventstore.Options{
+		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
+	})
+	parts, err := a.assemble()
+	if err != nil {
+		return err
+	}
 	a.pools.fit(len(parts.views))
 	if a.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
 		return fmt.Errorf("register the events: %w", err)
 	}
-	a.log = eventstore.Open(eventstore.Options{
-		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
-	})
+	if err := a.log.Check(ctx, a.registry); err != nil {
+		return err
+	}
 	if err := a.log.Register(ctx, a.registry.Types()); err != nil {
 		return err
 	}

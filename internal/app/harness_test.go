@@ -17,6 +17,7 @@ import (
 	"onepg/internal/app"
 	"onepg/internal/config"
 	"onepg/internal/domains"
+	"onepg/internal/domains/payments"
 	"onepg/internal/domains/users"
 	"onepg/internal/postgres/pgtest"
 )
@@ -56,8 +57,9 @@ func startLogging(t *testing.T, log io.Writer, level slog.Level, flags ...string
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	a, err := app.Start(ctx, app.Options{
-		Config: settings, Domains: []domains.Constructor{users.New}, Version: "test",
-		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
+		Config: settings, Version: "test",
+		Domains: []domains.Constructor{users.New, payments.New(payments.Policy(settings.Payments))},
+		Logger:  slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
 		cancel()

@@ -74,6 +74,7 @@ func TestAUserIsReadAsItWas(t *testing.T) {
 		"after the end":                {asOf(deleted.RecordedAt.Add(µs)), 410, "gone", "", ""},
 		"in the future":                {asOf(time.Now().Add(time.Hour)), 400, "bad-parameter", "", ""},
 		"in the far future":            {"as_of=9999-12-31T23:59:59-23:59", 400, "bad-parameter", "", ""},
+		"at the beginning":             {"as_of=0001-01-01T00:00:00Z", 404, "not-found", "", ""},
 		"in the year 0":                {"as_of=0000-01-01T00:00:00Z", 404, "not-found", "", ""},
 		"in the year -1":               {"as_of=0000-01-01T00:00:00%2B01:00", 404, "not-found", "", ""},
 		"in another time zone":         {asOf(updated.RecordedAt.In(time.FixedZone("", 19800))), 200, "", `"2"`, "Ada King"},
@@ -450,5 +451,28 @@ func TestAListOfThePastTakesOnlyATimeAndPages(t *testing.T) {
 		if len(page.Items) != want {
 			t.Errorf("at %s: %d users, want %d", at, len(page.Items), want)
 		}
+	}
+}
+
+// TestThePagesOfAListShowOneMoment lets an event be recorded at the very moment
+// that is walked through: what the first page did not see, no page sees.
+func TestThePagesOfAListShowOneMoment(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	first, second := uuid.UUID{1}, uuid.UUID{2}
+	a.append(first, "user.created", ada)
+	moment := a.append(second, "user.created", ada).RecordedAt
+	page := a.get("/v1/users?limit=1&" + asOf(moment))
+	_, err := connect(t, a.database).ExecContext(t.Context(), `INSERT INTO events ("position", recorded_at, id, aggregate_id, version, schema_version, name, actor, payload, metadata)
+		VALUES (3, ?, ?, ?, 2, 1, 'user.updated', 'test', '{"name":"late"}', '{}'); UPDATE event_log_head SET "position" = 3`, moment, uuid.New(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, _, _ := strings.Cut(strings.TrimPrefix(page.header.Get("Link"), "<"), ">")
+	if got := a.get(link); got.status != 200 || strings.Contains(got.body, "late") || !strings.Contains(got.body, "Ada") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := a.get("/v1/users?" + asOf(moment)); !strings.Contains(got.body, "late") {
+		t.Errorf("asked anew: %s", got.body)
 	}
 }

@@ -19,7 +19,7 @@ const root = "../.."
 // layers lists who may import whom inside the program: what is named, and what
 // is below it. Whatever is not listed may import nothing of ours.
 var layers = map[string][]string{
-	"cmd":                                {"internal/app", "internal/auth", "internal/bench", "internal/config", "internal/doctor", "internal/domains", "internal/domains/*", "internal/eventsourcing", "internal/fault", "internal/migrate", "internal/postgres", "migrations"},
+	"cmd":                                {"internal/aggregator", "internal/app", "internal/auth", "internal/bench", "internal/config", "internal/doctor", "internal/domains", "internal/domains/*", "internal/eventsourcing", "internal/fault", "internal/migrate", "internal/postgres", "migrations"},
 	"main":                               {"cmd"},
 	"internal/app":                       {"internal", "migrations"},
 	"internal/auth":                      {"internal/eventsourcing", "internal/fault", "internal/postgres"},
@@ -30,7 +30,7 @@ var layers = map[string][]string{
 	"internal/bench":                     {"internal", "migrations"},
 	"internal/eventstore":                {"internal/eventsourcing", "internal/fault", "internal/postgres"},
 	"internal/listener":                  {"internal/fault"},
-	"internal/eventsourcing":             {},
+	"internal/eventsourcing":             {"internal/eventsourcing", "internal/fault"},
 	"internal/tail":                      {"internal/eventsourcing", "internal/fault"},
 	"internal/domains":                   {"internal/aggregator", "internal/eventsourcing", "internal/httpapi"},
 	"internal/domains/*":                 {"internal/aggregator", "internal/domains", "internal/eventsourcing", "internal/fault", "internal/httpapi"},

@@ -18,7 +18,7 @@ const (
 )
 
 // newRequest gives an HTTP request and the marks that its placeholders are;
-// numbers are drawn below keys.
+// numbers are drawn from 1 to keys.
 func newRequest(method, path, body string, keys int) ([]byte, []mark) {
 	text := method + " " + path + " HTTP/1.1\r\nHost: bench\r\n"
 	if body != "" {

@@ -37,6 +37,7 @@ type Config struct {
 	Database Database
 	Limits   Limits
 	Log      Log
+	Payments Payments
 	// PollInterval is how long a view may sleep when no notification wakes it.
 	PollInterval time.Duration
 	// ShutdownTimeout is how long requests in flight get to finish.
@@ -132,6 +133,17 @@ type Log struct {
 	Level slog.Level
 	// Format is "text", "json", or empty: text on a terminal, json elsewhere.
 	Format string
+}
+
+// Payments is what an operator decides about payments. Amounts are decimals as
+// text, in USD; package payments says what they mean.
+type Payments struct {
+	Limits     map[string]string // by method
+	Rates      map[string]string // by currency
+	ReviewOver string
+	HighRisk   int
+	RiskWindow time.Duration
+	RiskBurst  int
 }
 
 // Setting is one row as it was resolved, safe to print.

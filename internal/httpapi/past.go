@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,24 +16,42 @@ import (
 
 // Moment is a time in a query: any that RFC 3339 allows, in any time zone, with
 // any number of decimals and with a leap second. The zero value is none.
-type Moment struct{ time.Time }
+type Moment struct {
+	time.Time
 
-// UnmarshalText reads RFC 3339. Its letters may be small, as section 5.6 says,
-// and the second 60 is the beginning of the next minute, as PostgreSQL has it.
+	given bool // the beginning of the year 1 is a time too
+}
+
+// rfc3339 is the grammar of RFC 3339, section 5.6; package time takes more.
+//
+//nolint:gochecknoglobals // a constant
+var rfc3339 = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d:\d\d:)(\d\d)(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
+// UnmarshalText reads RFC 3339. Its letters may be small, and a leap second is
+// the beginning of the next minute, as PostgreSQL has it.
 func (m *Moment) UnmarshalText(text []byte) error {
-	const secondAt = len("2006-01-02T15:04:")
-	normal := strings.ToUpper(string(text))
-	leap := len(normal) > secondAt+2 && normal[secondAt-1:secondAt+2] == ":60"
+	parts := rfc3339.FindStringSubmatch(strings.ToUpper(string(text)))
+	if parts == nil {
+		return errMoment()
+	}
+	minute, second, fraction, zone := parts[1], parts[2], parts[3], parts[4]
+	leap := second == "60"
 	if leap {
-		normal = normal[:secondAt] + "59" + normal[secondAt+2:]
+		second, fraction = "59", ""
 	}
-	if err := m.Time.UnmarshalText([]byte(normal)); err != nil {
-		return errors.New("expected a time as in RFC 3339, like 2026-11-21T03:04:05.123456Z; a + in a query is written %2B")
+	at, err := time.Parse(time.RFC3339, minute+second+fraction+zone)
+	if err != nil {
+		return errMoment()
 	}
 	if leap {
-		m.Time = m.Time.Truncate(time.Second).Add(time.Second)
+		at = at.Add(time.Second)
 	}
+	m.Time, m.given = at, true
 	return nil
+}
+
+func errMoment() error {
+	return errors.New("expected a time as in RFC 3339, like 2026-11-21T03:04:05.123456Z; a + in a query is written %2B")
 }
 
 // Schema describes a Moment in the specification. Why without the format
@@ -52,7 +71,7 @@ func (a *AsOf) Resolve(ctx huma.Context) []error {
 }
 
 // Given reports whether the list is asked for as it was.
-func (a *AsOf) Given() bool { return !a.Time.IsZero() }
+func (a *AsOf) Given() bool { return a.Time.given }
 
 // When is embedded in the input of a read that can travel in time.
 type When struct {
@@ -66,7 +85,7 @@ func (w *When) Resolve(ctx huma.Context) []error {
 }
 
 // Given reports whether another time than now is asked for.
-func (w *When) Given() bool { return w.Version != 0 || !w.AsOf.IsZero() }
+func (w *When) Given() bool { return w.Version != 0 || w.AsOf.given }
 
 // standAlone refuses whatever is in the query beside a parameter that is there.
 func standAlone(ctx huma.Context, name string, with ...string) []error {
