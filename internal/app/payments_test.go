@@ -240,8 +240,10 @@ func TestEveryWrongFieldOfACommandIsPointedAt(t *testing.T) {
 		{"process", `[]`, ""},
 		{"process", `null`, ""},
 		{"process", `{"customer_id":1,"amount":[],"method":true}`, "/amount /customer_id /method"},
-		{"process", `{"customer_id":"x","amount":{"value":"-1","currency":"USX","cents":5},"method":"cash","note":""}`,
-			"/amount/cents /amount/currency /amount/value /customer_id /method /note"},
+		{
+			"process", `{"customer_id":"x","amount":{"value":"-1","currency":"USX","cents":5},"method":"cash","note":""}`,
+			"/amount/cents /amount/currency /amount/value /customer_id /method /note",
+		},
 		{"process", amount(`{}`), "/amount/currency /amount/value"},
 		{"process", amount(`"100 USD"`), "/amount"},
 		{"process", value(`"1e3"`), "/amount/value"},

@@ -21,8 +21,8 @@ const (
 // numbers are drawn from 1 to keys. Headers are whole lines.
 func newRequest(method, path, body string, keys int, headers ...string) ([]byte, []mark) {
 	text := method + " " + path + " HTTP/1.1\r\nHost: bench\r\n"
-	for _, h := range headers {
-		text += h + "\r\n"
+	if len(headers) > 0 {
+		text += strings.Join(headers, "\r\n") + "\r\n"
 	}
 	if body != "" {
 		text += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))

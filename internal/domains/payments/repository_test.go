@@ -47,7 +47,6 @@ func row(at time.Time, change func(*Summary)) *Summary {
 	return r
 }
 
-//nolint:gochecknoglobals // a day
 var day = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
 func TestTheListIsPagedWithoutGapsOrRepeats(t *testing.T) {

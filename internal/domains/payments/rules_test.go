@@ -38,7 +38,6 @@ func story(t testing.TB) *estest.Story[Payment, Event] {
 	return estest.Of(t, decider)
 }
 
-//nolint:gochecknoglobals // what every story is about
 var (
 	id   = uuid.MustParse("0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0c01")
 	ada  = uuid.MustParse("0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01")
