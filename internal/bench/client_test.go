@@ -58,6 +58,22 @@ func TestTheClientReadsEachAnswerToItsEnd(t *testing.T) {
 	}
 }
 
+func TestAPartOfABodyIsNotTheWhole(t *testing.T) {
+	t.Parallel()
+	for head, bodies := range map[string][2]string{
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n": {"5\r\nhello\r\n", "5\r\nhello\r\n0\r\n\r\n"},
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n":          {"hell", "hello"},
+	} {
+		whole, err := ending([]byte(head))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole([]byte(bodies[0])) || !whole([]byte(bodies[1])) {
+			t.Errorf("the end is not where it is: %q", head)
+		}
+	}
+}
+
 func TestTheClientRefusesAnAnswerWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	if _, err := ending([]byte("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")); err == nil {

@@ -56,7 +56,7 @@ func TestNumbersKeepTheDigitsThatMeanSomething(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[float64]string{
 		0: "0", 6: "6", 0.7: "0.70", 1.256: "1.26", 12.34: "12.3", 123.4: "123", 999.7: "1000",
-		1234.5: "1,234", 80_000: "80,000", 1_234_567: "1,234,567", -1500: "-1,500",
+		1234.5: "1,234", 80_000: "80,000", 123_456: "123,456", 1_234_567: "1,234,567", -1500: "-1,500",
 	} {
 		if got := number(value); got != want {
 			t.Errorf("%v is written %q, want %q", value, got, want)
