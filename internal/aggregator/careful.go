@@ -47,15 +47,12 @@ func (b batch) projectOneByOne(ctx context.Context, p projection) error {
 		one := &history{aggregateID: h.aggregateID, events: []eventsourcing.Recorded{e}}
 		p.work = []*history{one}
 		err := b.attempt(ctx, p)
-		switch {
-		case isRefusedRow(err):
-			h.failed = &EventError{Event: e, Err: err}
-			return nil
-		case err != nil:
-			return err
-		case one.failed != nil:
+		if isRefusedRow(err) {
+			one.failed, err = &EventError{Event: e, Err: err}, nil
+		}
+		if err != nil || one.failed != nil {
 			h.failed = one.failed
-			return nil
+			return err
 		}
 		h.applied++
 	}

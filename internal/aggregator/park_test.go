@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 )
 
 // mended is the view under test after somebody has mended its rule.
-func mended(options ...func(*aggregator.View)) aggregator.View {
+func mended() aggregator.View {
 	return aggregator.Define[thing, event]("things", "thing", func(t *thing, e event, from eventsourcing.Recorded) (*thing, error) {
 		if a, ok := e.(added); ok {
 			next := *t
@@ -26,7 +27,7 @@ func mended(options ...func(*aggregator.View)) aggregator.View {
 			return &next, nil
 		}
 		return evolve(t, e, from)
-	}, options...)
+	})
 }
 
 // due makes everything that is parked due now: the tests do not wait for the
@@ -119,7 +120,7 @@ func TestParkedEventsAreTriedFiveTimesAndThenOnlyWhenAsked(t *testing.T) {
 	for want := 2; want <= 5; want++ {
 		w.until(r, "parked", func(s aggregator.Status) bool { return s.Parked == 1 })
 		w.due()
-		w.until(r, "tried again", func(aggregator.Status) bool { return strings.HasPrefix(attempts(), fmt.Sprint(want)) })
+		w.until(r, "tried again", func(aggregator.Status) bool { return strings.HasPrefix(attempts(), strconv.Itoa(want)) })
 	}
 	if got := attempts(); got != "5 t" {
 		t.Errorf("attempts, and whether that was all: %s, want 5 t", got)

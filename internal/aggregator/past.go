@@ -69,8 +69,8 @@ func PastOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], l
 	return Past[Row]{
 		aggregate: aggregate, log: log,
 		apply: func(row *Row, e eventsourcing.Recorded, payload any, broken error) (*Row, error) {
-			decoded := func(eventsourcing.Recorded) (any, error) { return payload, broken }
-			return step(row, e, evolve, projection{decode: decoded})
+			read := func(eventsourcing.Recorded) (eventsourcing.Recorded, any, error) { return e, payload, broken }
+			return step(row, e, evolve, projection{read: read})
 		},
 	}
 }

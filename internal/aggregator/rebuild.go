@@ -87,7 +87,7 @@ func (r *Runner) begin(ctx context.Context, v View, again string) error {
 		return fault.Wrap(err, fault.Conflict, "view-tied", "Something is tied to the view's table: "+
 			"an SQL view, a foreign key, a trigger or a policy. Drop it for the time of the rebuild.")
 	}
-	return err //nolint:wrapcheck // says what was being done
+	return err
 }
 
 // The SQLSTATEs with which the functions of the migration refuse.
@@ -248,7 +248,7 @@ func (r *Runner) index(ctx context.Context, v View) (bool, error) {
 		}
 		return nil
 	})
-	return mine, err //nolint:wrapcheck // says what was being done
+	return mine, err
 }
 
 // swap exchanges the tables in one transaction. It reports false when that has
@@ -278,7 +278,7 @@ func (r *Runner) swap(ctx context.Context, v View) (bool, error) {
 		swapped = true
 		return b.exchange(ctx, res.position)
 	})
-	return swapped && err == nil, err //nolint:wrapcheck // says what was being done
+	return swapped && err == nil, err
 }
 
 // exchange makes the rebuild the view. The locks are those of the live view and

@@ -39,8 +39,9 @@ type projection struct {
 	tx    bun.IDB
 	table string
 	work  []*history
-	// decode makes an event's payload a value of the view's E.
-	decode func(eventsourcing.Recorded) (any, error)
+	// read lifts an event to its newest schema version and makes its payload a
+	// value of the view's E.
+	read func(eventsourcing.Recorded) (newest eventsourcing.Recorded, payload any, err error)
 	// took adds up, by the events' names, how long decoding and folding took.
 	took map[string]time.Duration
 }
@@ -122,7 +123,7 @@ func step[Row, E any](row *Row, e eventsourcing.Recorded, evolve eventsourcing.E
 			err = fmt.Errorf("panic: %v", cause)
 		}
 	}()
-	decoded, err := p.decode(e)
+	e, decoded, err := p.read(e)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/auth"
 	"onepg/internal/config"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
@@ -54,6 +55,7 @@ type App struct {
 	log      *eventstore.Log
 	listener *listener.Listener
 	views    *aggregator.Runner
+	guard    *auth.Guard
 	streams  []*tail.Broadcast
 	api      *httpapi.API
 	socket   net.Listener
@@ -89,14 +91,20 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.pools.measure(a.metrics)
-	parts := a.assemble()
+	a.log = eventstore.Open(eventstore.Options{
+		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
+	})
+	parts, err := a.assemble()
+	if err != nil {
+		return err
+	}
 	a.pools.fit(len(parts.views))
 	if a.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
 		return fmt.Errorf("register the events: %w", err)
 	}
-	a.log = eventstore.Open(eventstore.Options{
-		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
-	})
+	if err := a.log.Check(ctx, a.registry); err != nil {
+		return err
+	}
 	if err := a.log.Register(ctx, a.registry.Types()); err != nil {
 		return err
 	}
@@ -109,6 +117,9 @@ func (a *App) build(ctx context.Context) error {
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
 	}); err != nil {
 		return fmt.Errorf("prepare the views: %w", err)
+	}
+	if a.guard, err = a.protect(ctx); err != nil {
+		return err
 	}
 	a.measure()
 	return a.routes(parts)
@@ -145,6 +156,10 @@ func (a *App) Run(ctx context.Context) error {
 	for _, s := range a.streams {
 		parts.Go(func() error { return s.Run(background) })
 	}
+	parts.Go(func() error {
+		a.guard.Run(background)
+		return nil
+	})
 	parts.Go(func() error {
 		a.database.Supervise(background)
 		return nil

@@ -2,11 +2,15 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/auth"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
@@ -27,7 +31,7 @@ type parts struct {
 }
 
 // assemble makes the domains. What they are given works once the program runs.
-func (a *App) assemble() parts {
+func (a *App) assemble() (parts, error) {
 	var p parts
 	for _, construct := range a.options.Domains {
 		d := construct(domains.Deps{
@@ -37,12 +41,19 @@ func (a *App) assemble() parts {
 			},
 			Past:   pastLog{a},
 			Append: a.record,
+			Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
+				return a.views.Wait(ctx, views, events)
+			},
+			Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor},
 		})
+		if d.Err != nil {
+			return p, fmt.Errorf("domain %s: %w", d.Name, d.Err)
+		}
 		p.domains = append(p.domains, d)
 		p.events = append(p.events, d.Events...)
 		p.views = append(p.views, d.Views...)
 	}
-	return p
+	return p, nil
 }
 
 // routes puts everything behind the HTTP edge.
@@ -50,7 +61,11 @@ func (a *App) routes(p parts) error {
 	c := a.options.Config
 	api, err := httpapi.New(httpapi.Options{
 		Logger: a.logger, Clock: now, Metrics: a.metrics, Version: a.options.Version,
-		Ready: a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
+		Authorize: func(r *http.Request, scope httpapi.Scope) (context.Context, error) {
+			return a.guard.Authorize(r, string(scope))
+		},
+		Origins: c.Access.Origins,
+		Ready:   a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
 		Limits: httpapi.Limits{
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
@@ -69,8 +84,8 @@ func (a *App) routes(p parts) error {
 				Types:  d.Events,
 				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
 				Append: a.log.Append,
-				Shown:  a.shown(d.Views),
-				Actor:  a.actor,
+				Shown:  a.shown(d),
+				Actor:  auth.Actor,
 			})
 		}
 		d.Routes(group)
@@ -78,7 +93,7 @@ func (a *App) routes(p parts) error {
 	if err := a.stream(p); err != nil {
 		return err
 	}
-	api.Events(logReader{a.log})
+	api.Events(logReader{a.log, a.registry})
 	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
 	return api.Err()
 }
@@ -103,11 +118,14 @@ func postable(types []eventsourcing.EventType) bool {
 	return false
 }
 
-// shown waits until each of the views shows the events.
-func (a *App) shown(views []aggregator.View) func(context.Context, []eventsourcing.Receipt) bool {
-	names := make([]string, len(views))
-	for i, v := range views {
-		names[i] = v.Name
+// shown waits until each of the domain's views of its own aggregates shows the
+// events. A view of another domain's aggregates has nothing to do with them.
+func (a *App) shown(d domains.Domain) func(context.Context, []eventsourcing.Receipt) bool {
+	var names []string
+	for _, v := range d.Views {
+		if slices.ContainsFunc(d.Events, func(t eventsourcing.EventType) bool { return t.Aggregate() == v.Aggregate }) {
+			names = append(names, v.Name)
+		}
 	}
 	return func(ctx context.Context, receipts []eventsourcing.Receipt) bool {
 		return a.views.Wait(ctx, names, receipts)
@@ -151,8 +169,13 @@ func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsou
 	return eventstore.ReadFrom(ctx, tx, q)
 }
 
-// logReader is the log as the HTTP routes see it.
-type logReader struct{ *eventstore.Log }
+// logReader is the log as the HTTP routes see it: old events come out in their
+// newest schema versions.
+type logReader struct {
+	*eventstore.Log
+
+	registry *eventsourcing.Registry
+}
 
 // Stretch reads one page of the log for a stream.
 func (l logReader) Stretch(ctx context.Context, s tail.Stretch) ([]eventsourcing.Recorded, error) {
@@ -171,5 +194,24 @@ func (l logReader) Page(ctx context.Context, f httpapi.LogFilter, limit int) ([]
 	if f.Aggregate != "" {
 		q.Aggregates = []string{f.Aggregate}
 	}
-	return l.Read(ctx, q)
+	events, err := l.Read(ctx, q)
+	for i := range events {
+		events[i] = l.newest(events[i])
+	}
+	return events, err
+}
+
+// Event reads one event.
+func (l logReader) Event(ctx context.Context, id uuid.UUID) (eventsourcing.Recorded, bool, error) {
+	e, found, err := l.Log.Event(ctx, id)
+	return l.newest(e), found, err
+}
+
+// newest is the event in its newest schema version. One that cannot be lifted
+// here, because a newer program recorded it, is shown as it is.
+func (l logReader) newest(e eventsourcing.Recorded) eventsourcing.Recorded {
+	if newest, err := l.registry.Upcast(e); err == nil {
+		return newest
+	}
+	return e
 }

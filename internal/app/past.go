@@ -9,18 +9,16 @@ import (
 	"github.com/google/uuid"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/auth"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
 	"onepg/internal/fault"
 )
 
-// actor is in whose name a request acts.
-func (*App) actor(context.Context) string { return "anonymous" }
-
 // record appends events in the name of the request.
 func (a *App) record(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
 	for i := range events {
-		events[i].Actor = a.actor(ctx)
+		events[i].Actor = auth.Actor(ctx)
 	}
 	return a.log.Append(ctx, events)
 }
@@ -52,25 +50,11 @@ func (p pastLog) Each(
 		Aggregates: []string{r.Aggregate}, AggregateIDs: r.AggregateIDs, UpTo: r.Position, UpToVersion: r.Version,
 	}
 	return p.app.log.Each(ctx, q, func(e eventsourcing.Recorded) error {
-		newest, payload, err := p.decode(e)
+		newest, payload, err := p.app.registry.Read(e)
 		if errors.Is(err, eventsourcing.ErrUnknown) {
 			return fault.Wrap(err, fault.Unavailable, "unavailable",
 				fmt.Sprintf("Event %s was recorded by a newer version of this program. Another replica may know it.", e.ID))
 		}
 		return f(newest, payload, err)
 	})
-}
-
-// decode lifts the event to its newest schema version. A panic in an upcaster
-// is a failure of that event, as it is for the views.
-func (p pastLog) decode(e eventsourcing.Recorded) (newest eventsourcing.Recorded, payload any, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			newest, err = e, fmt.Errorf("panic in the upcaster: %v", cause)
-		}
-	}()
-	if newest, err = p.app.registry.Upcast(e); err == nil {
-		payload, err = p.app.registry.Decode(newest)
-	}
-	return newest, payload, err
 }

@@ -65,8 +65,9 @@ type Options struct {
 	Progress func(done, total int, what string)
 }
 
-// Run measures and gives the report, also beside an error: then it has the
-// suites that were finished. Cancelling ctx ends the run and cleans up.
+// Run measures and gives the report. A suite that fails does not keep the others
+// from running: the report then lacks its rows, and the error says why.
+// Cancelling ctx ends the run and cleans up.
 func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	list, err := chosen(o.Only)
 	if err != nil {
@@ -79,19 +80,26 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, l.closing.close()) }()
 	report := &Report{Machine: l.machine, Rounds: o.Rounds, Seconds: o.Duration.Seconds()}
+	var failed []error
 	for _, s := range list {
 		rows, err := l.runSuite(ctx, s)
 		if err != nil {
-			return report, fmt.Errorf("benchmark %s: %w", s.name, err)
+			failed = append(failed, fmt.Errorf("benchmark %s: %w", s.name, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 		report.Rows = append(report.Rows, rows...)
 	}
-	return report, nil
+	return report, errors.Join(failed...)
 }
 
 // runSuite measures the suite's subjects in turn, round by round.
 func (l *lab) runSuite(ctx context.Context, s suite) (rows []Row, err error) {
-	st := &stage{lab: l}
+	st, err := l.openStage(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer func() { err = errors.Join(err, st.close()) }()
 	l.options.Progress(0, 1, s.name+": preparing")
 	subjects, err := s.prepare(ctx, st)
@@ -103,6 +111,9 @@ func (l *lab) runSuite(ctx context.Context, s suite) (rows []Row, err error) {
 	for round := range l.options.Rounds {
 		for i, sub := range subjects {
 			l.options.Progress(round*len(subjects)+i, total, fmt.Sprintf("round %d of %d: %s", round+1, l.options.Rounds, sub.name))
+			if err := st.settle(ctx); err != nil {
+				return nil, err
+			}
 			one, err := sub.run(ctx)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", sub.name, err)

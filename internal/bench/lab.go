@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,13 +21,12 @@ import (
 // stopTimeout is how long a worker gets to finish when the run ends.
 const stopTimeout = 30 * time.Second
 
-// lab is where a run takes place: a PostgreSQL and a process that sends load.
+// lab is where a run takes place: a PostgreSQL.
 type lab struct {
 	options    Options
 	machine    Machine
 	url        string // of a database on the server; the run's own are beside it
 	admin      *bun.DB
-	loader     *worker
 	postmaster int // 0 when the server's processes cannot be seen
 	closing    closers
 }
@@ -60,10 +60,6 @@ func openLab(ctx context.Context, o Options) (_ *lab, err error) {
 		return l, err
 	}
 	l.closing.onClose(l.admin.Close)
-	if l.loader, err = startWorker(ctx, o.Worker, roleLoad, nil); err != nil {
-		return l, err
-	}
-	l.closing.onClose(l.loader.stop)
 	if l.machine, err = describe(ctx, l.admin); err != nil {
 		return l, err
 	}
@@ -129,7 +125,19 @@ type stage struct {
 	*lab
 	closers
 
-	series int // see nextSeries
+	loader   *worker // the process that sends load
+	programs []*server
+	series   int // see nextSeries
+}
+
+func (l *lab) openStage(ctx context.Context) (*stage, error) {
+	loader, err := startWorker(ctx, l.options.Worker, roleLoad, nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{lab: l, loader: loader}
+	s.onClose(loader.stop)
+	return s, nil
 }
 
 // database is one made for a suite.
@@ -154,8 +162,10 @@ func (s *stage) newDatabase(ctx context.Context, name string) (*database, error)
 		return nil, fmt.Errorf("make the database %s: %w", name, err)
 	}
 	s.onClose(func() error {
-		_, err := s.admin.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)")
-		return err
+		if _, err := s.admin.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			return fmt.Errorf("drop the database %s: %w", name, err)
+		}
+		return nil
 	})
 	db, err := s.connect(ctx, address.String())
 	if err != nil {
@@ -168,7 +178,6 @@ func (s *stage) newDatabase(ctx context.Context, name string) (*database, error)
 // server is a worker that answers requests.
 type server struct {
 	*worker
-	role    string
 	address string // host:port
 	db      *database
 }
@@ -194,7 +203,7 @@ func (s *stage) serve(ctx context.Context, role string, db *database) (*server, 
 	if err != nil {
 		return nil, fmt.Errorf("read a server's address: %w", err)
 	}
-	return &server{worker: w, role: role, address: address.Host, db: db}, nil
+	return &server{worker: w, address: address.Host, db: db}, nil
 }
 
 // program starts the whole program on a database of its own.
@@ -203,14 +212,20 @@ func (s *stage) program(ctx context.Context, name string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.serve(ctx, roleServe, db)
+	p, err := s.serve(ctx, roleServe, db)
+	if err != nil {
+		return nil, err
+	}
+	s.programs = append(s.programs, p)
+	return p, nil
 }
 
 // send runs the loads together against the server and gives their results.
-func (s *stage) send(ctx context.Context, to *server, loads ...load) ([]loadResult, *cores, error) {
+func (s *stage) send(to *server, loads ...load) ([]loadResult, *cores, error) {
 	for i := range loads {
 		loads[i].Address = to.address
-		loads[i].Warmup, loads[i].Duration = s.options.Duration/5, s.options.Duration
+		loads[i].Duration = cmp.Or(loads[i].Duration, s.options.Duration)
+		loads[i].Warmup = loads[i].Duration / 5
 	}
 	busy := s.watchCores(to.pid(), s.loader.pid())
 	if err := s.loader.orders.Encode(loads); err != nil {

@@ -18,9 +18,9 @@ type Machine struct {
 	Go         string    `json:"go"`
 	PostgreSQL string    `json:"postgresql"`
 	Settings   []Setting `json:"settings"`
-	// FlushMillis is what PostgreSQL's disk takes to make one commit durable:
+	// CommitMillis is what it takes to make one commit durable, disk included:
 	// the median of commits of one row by one client.
-	FlushMillis float64 `json:"commit_ms"`
+	CommitMillis float64 `json:"commit_ms"`
 }
 
 // Setting is one of PostgreSQL's that decide about speed and durability.
@@ -36,7 +36,7 @@ func (m Machine) String() string {
 		settings = append(settings, s.Name+"="+s.Value)
 	}
 	return fmt.Sprintf("%s, %d cores, %s, %s\nPostgreSQL %s: %s\nOne commit of one row by one client: %s ms",
-		m.CPU, m.Cores, m.OS, m.Go, m.PostgreSQL, strings.Join(settings, " "), number(m.FlushMillis))
+		m.CPU, m.Cores, m.OS, m.Go, m.PostgreSQL, strings.Join(settings, " "), number(m.CommitMillis))
 }
 
 func describe(ctx context.Context, db *bun.DB) (Machine, error) {
@@ -50,7 +50,7 @@ func describe(ctx context.Context, db *bun.DB) (Machine, error) {
 	if err != nil {
 		return m, fmt.Errorf("ask for PostgreSQL's settings: %w", err)
 	}
-	m.FlushMillis, err = commitTime(ctx, db)
+	m.CommitMillis, err = commitTime(ctx, db)
 	return m, err
 }
 

@@ -2,16 +2,21 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strconv"
 )
 
-// storedUsers is how many rows the view has while reads are measured: more than
-// fit into the processor's caches.
-const storedUsers = 50_000
+// users is how many rows the view has while reads are measured: more than fit
+// into the processor's caches, unless less is to be stored anyway.
+func (o Options) users() int {
+	const enough = 50_000
+	return min(enough, o.Stored)
+}
 
 // prepareRead compares reading one row over HTTP with asking PostgreSQL for it.
 func prepareRead(ctx context.Context, s *stage) ([]subject, error) {
-	program, err := s.programWithUsers(ctx, "read", storedUsers)
+	program, err := s.programWithUsers(ctx, "read", s.options.users())
 	if err != nil {
 		return nil, err
 	}
@@ -22,7 +27,7 @@ func prepareRead(ctx context.Context, s *stage) ([]subject, error) {
 		run:    s.reading(program, clients, "/v1/users/"+storedID+keyMark),
 	}}
 	if tool, ok := s.findPgbench(ctx); ok {
-		query := script{text: `\set user random(1, 50000)
+		query := script{text: `\set user random(1, ` + strconv.Itoa(s.options.users()) + `)
 SELECT id, name, email, version, created_at, updated_at FROM users WHERE id = ('` + storedID + `' || lpad(:user::text, 8, '0'))::uuid;
 `, clients: clients, each: 1}
 		subjects = append(subjects, subject{
@@ -35,7 +40,7 @@ SELECT id, name, email, version, created_at, updated_at FROM users WHERE id = ('
 
 // prepareList measures a page of the list.
 func prepareList(ctx context.Context, s *stage) ([]subject, error) {
-	program, err := s.programWithUsers(ctx, "list", storedUsers)
+	program, err := s.programWithUsers(ctx, "list", s.options.users())
 	if err != nil {
 		return nil, err
 	}
@@ -64,15 +69,22 @@ func (s *stage) programWithUsers(ctx context.Context, name string, users int) (*
 	if err := program.settle(ctx); err != nil {
 		return nil, err
 	}
-	_, err = program.db.ExecContext(ctx, "VACUUM ANALYZE")
-	return program, err
+	if _, err := program.db.ExecContext(ctx, "VACUUM ANALYZE"); err != nil {
+		return nil, fmt.Errorf("prepare the users' table: %w", err)
+	}
+	return program, nil
 }
 
 func (s *stage) reading(from *server, connections int, path string) func(context.Context) (sample, error) {
-	request, marks := newRequest(http.MethodGet, path, "", storedUsers)
+	request, marks := newRequest(http.MethodGet, path, "", s.options.users())
 	order := load{Connections: connections, Request: request, Marks: marks, Status: http.StatusOK}
-	return func(ctx context.Context) (sample, error) {
-		results, used, err := s.send(ctx, from, order)
+	return s.requesting(from, order)
+}
+
+// requesting measures how many requests of a load are answered.
+func (s *stage) requesting(to *server, order load) func(context.Context) (sample, error) {
+	return func(context.Context) (sample, error) {
+		results, used, err := s.send(to, order)
 		if err != nil {
 			return sample{}, err
 		}

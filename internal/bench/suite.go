@@ -22,9 +22,11 @@ func suites() []suite {
 	return []suite{
 		{"append", prepareAppend},
 		{"lone", prepareLone},
+		{"command", prepareCommand},
 		{"read", prepareRead},
 		{"list", prepareList},
 		{"visible", prepareVisible},
+		{"stream", prepareStream},
 		{"project", prepareProject},
 		{"growth", prepareGrowth},
 		{"idle", prepareIdle},
@@ -160,10 +162,10 @@ func (c check) assess(own, other []sample) finding {
 		return found
 	}
 	met := found.Figure >= c.limit
-	found.Target = fmt.Sprintf("≥ %s", number(c.limit))
+	found.Target = "≥ " + number(c.limit)
 	if c.atMost {
 		met = found.Figure <= c.limit
-		found.Target = fmt.Sprintf("≤ %s", number(c.limit))
+		found.Target = "≤ " + number(c.limit)
 	}
 	found.Met = &met
 	return found

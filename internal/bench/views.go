@@ -3,16 +3,24 @@ package bench
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
 
-// settle waits until every view has read the whole log, so that what is
-// measured next does not pay for what was measured before. The baseline has none.
-func (s *server) settle(ctx context.Context) error {
-	if s.role != roleServe {
-		return nil
+// settle waits until the views of all the stage's programs have caught up, so
+// that what is measured next does not pay for what was measured before.
+func (s *stage) settle(ctx context.Context) error {
+	for _, p := range s.programs {
+		if err := p.settle(ctx); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// settle waits until every view has read the whole log.
+func (s *server) settle(ctx context.Context) error {
 	for {
 		var behind bool
 		err := s.db.QueryRowContext(ctx, `SELECT EXISTS (
@@ -24,7 +32,9 @@ func (s *server) settle(ctx context.Context) error {
 			return nil
 		}
 		const interval = 2 * time.Millisecond
-		pause(ctx, interval)
+		if pause(ctx, interval); ctx.Err() != nil {
+			return fmt.Errorf("wait for the views: %w", context.Cause(ctx))
+		}
 	}
 }
 
@@ -39,6 +49,18 @@ func (s *server) holdViews(ctx context.Context) (release func() error, err error
 		return nil, fmt.Errorf("hold the views: %w", err)
 	}
 	return tx.Rollback, nil
+}
+
+// whileViewsWait measures without the work of views, as the baselines do.
+func (s *server) whileViewsWait(run func(context.Context) (sample, error)) func(context.Context) (sample, error) {
+	return func(ctx context.Context) (_ sample, err error) {
+		release, err := s.holdViews(ctx)
+		if err != nil {
+			return sample{}, err
+		}
+		defer func() { err = errors.Join(err, release()) }()
+		return run(ctx)
+	}
 }
 
 // fill appends events about new users first+1 to last, without HTTP. User n has the id

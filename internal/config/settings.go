@@ -29,7 +29,7 @@ type value interface {
 // table binds each setting to its field of c. A new setting is a field and a
 // row; nothing else has to know about it.
 func table(c *Config) []setting {
-	db, limits := &c.Database, &c.Limits
+	db, limits, payments := &c.Database, &c.Limits, &c.Payments
 	return []setting{
 		{"APP_ADDR", "127.0.0.1:8080", "Address the API listens on; with APP_AUTH=none it must be a loopback address.", address(&c.Addr)},
 		{"APP_OPS_ADDR", "", "Address that serves /metrics and pprof apart from the API; empty for none.", optional(address(&c.OpsAddr))},
@@ -37,7 +37,15 @@ func table(c *Config) []setting {
 		{"APP_LISTEN_URL", "", "Direct connection for LISTEN when APP_DATABASE_URL goes through a pooler; empty for the same.", optional(location(&db.ListenURL))},
 		{"APP_DATA_DIR", ".data", "Folder where the embedded PostgreSQL lives.", required(&db.DataDir)},
 		{"APP_PG_BINDIR", "", "Folder of the embedded PostgreSQL's binaries; empty to search for the newest.", text(&db.BinDir)},
-		{"APP_AUTH", string(AuthNone), "Access control; none is for loopback addresses only.", oneOf(&c.Auth, AuthNone)},
+		{"APP_AUTH", string(AuthNone), "Access control: none (loopback addresses only), keys or jwt.", oneOf(&c.Auth, AuthNone, AuthKeys, AuthTokens)},
+		{"APP_JWT_KEYS", "", "With APP_AUTH=jwt, the issuer's public keys: file or URL of a JSON Web Key Set.", optional(keySet(&c.Tokens.KeySet))},
+		{"APP_JWT_ISSUER", "", "With APP_AUTH=jwt, the issuer (iss) of accepted tokens.", text(&c.Tokens.Issuer)},
+		{"APP_JWT_AUDIENCE", "", "With APP_AUTH=jwt, the audience (aud) of accepted tokens.", text(&c.Tokens.Audience)},
+		{"APP_JWT_SCOPE_CLAIM", "scope", "With APP_AUTH=jwt, the claim that holds the scopes.", required(&c.Tokens.ScopeClaim)},
+		{"APP_RATE", "100", "With access control, requests per second of one credential.", number(&c.Access.Rate, 1, maxRate)},
+		{"APP_RATE_BURST", "200", "With access control, requests of one credential at once after a pause.", number(&c.Access.Burst, 1, maxRate)},
+		{"APP_TRUSTED_PROXIES", "", "Networks whose X-Forwarded-For is believed, such as 10.0.0.0/8,::1/128; empty for none.", listOf(&c.Access.Proxies, network)},
+		{"APP_CORS_ORIGINS", "", "Origins whose pages may use the API, such as https://app.example.com; empty for none.", listOf(&c.Access.Origins, webOrigin)},
 		{"APP_LOG_LEVEL", "info", "Least level that is logged: debug, info, warn or error.", level(&c.Log.Level)},
 		{"APP_LOG_FORMAT", "", "Shape of the log, text or json; empty for text on a terminal and json elsewhere.", optional(oneOf(&c.Log.Format, FormatText, FormatJSON))},
 		{"APP_AUTO_MIGRATE", "true", "Whether app run applies pending migrations at start.", boolean(&db.AutoMigrate)},
@@ -60,6 +68,12 @@ func table(c *Config) []setting {
 		{"APP_STREAM_BUFFER", "256", "Messages kept for the clients of a live stream to take.", number(&limits.StreamBuffer, 1, maxBuffer)},
 		{"APP_STREAM_HEARTBEAT", "15s", "Longest silence on a live stream.", duration(&limits.StreamHeartbeat)},
 		{"APP_SHUTDOWN_TIMEOUT", "10s", "Longest wait for requests in flight when stopping.", duration(&c.ShutdownTimeout)},
+		{"APP_PAYMENT_LIMITS", "credit_card=50000,debit_card=25000,bank_transfer=250000,wallet=15000", "Most that may be paid at once in USD, by method; a method left out is not accepted.", amounts(&payments.Limits)},
+		{"APP_PAYMENT_REVIEW_OVER", "10000", "Amount in USD over which a payment of high risk is put before a person.", amount(&payments.ReviewOver)},
+		{"APP_PAYMENT_RATES", "EUR=0.9,GBP=0.8,CHF=0.9,JPY=150,CNY=7,INR=85,CAD=1.4,AUD=1.5,NZD=1.7,SEK=10,NOK=10,DKK=6.7,PLN=4,CZK=23,HUF=360,RON=4.5,ILS=3.6,AED=3.67,SAR=3.75,ZAR=18,BRL=5.5,MXN=18,SGD=1.3,HKD=7.8,KRW=1400,THB=34,KWD=0.31,BHD=0.376", "What counts as 1 USD for the two above; a currency left out is not accepted.", amounts(&payments.Rates)},
+		{"APP_PAYMENT_HIGH_RISK", "70", "Risk score, 0 to 100, from which a risk is high.", number(&payments.HighRisk, 0, maxScore)},
+		{"APP_PAYMENT_RISK_WINDOW", "24h", "How long a customer's payments count as recent.", duration(&payments.RiskWindow)},
+		{"APP_PAYMENT_RISK_BURST", "5", "How many recent payments raise a customer's risk.", number(&payments.RiskBurst, 1, maxBurst)},
 	}
 }
 

@@ -37,6 +37,8 @@ type Domain struct {
 	Stream Stream
 	// Routes registers its queries and commands.
 	Routes func(*httpapi.Group)
+	// Err is why the domain cannot be started, a setting for example.
+	Err error
 }
 
 // Constructor makes a domain. It is called once at start.
@@ -54,4 +56,9 @@ type Deps struct {
 	// Append records events of the domain in the name of the request's
 	// credential; see eventstore.Log.
 	Append func(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error)
+	// Shown returns true as soon as each of the views shows each of the events,
+	// and false when ctx ends first. The views are of the events' aggregate.
+	Shown func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool
+	// Commands is what an eventsourcing.Handler needs.
+	Commands eventsourcing.Commands
 }

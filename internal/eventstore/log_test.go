@@ -35,7 +35,7 @@ func things() []eventsourcing.EventType {
 	}
 }
 
-func open(t *testing.T) (*eventstore.Log, *bun.DB) {
+func open(t testing.TB) (*eventstore.Log, *bun.DB) {
 	t.Helper()
 	db, err := postgres.Open(t.Context(), postgres.Options{URL: pgtest.New(t), MaxConns: 8})
 	if err != nil {

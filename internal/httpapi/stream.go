@@ -84,7 +84,7 @@ func stream[I any](g *Group, op Operation, from *tail.Broadcast, read func(*I) (
 
 // Resumption is embedded in the input of a stream.
 type Resumption struct {
-	LastEventID position `header:"Last-Event-ID" minimum:"0" doc:"The id of the last message the client has; only later ones are sent. It goes before after, because an EventSource repeats the first URL whenever it reconnects."`
+	LastEventID position `header:"Last-Event-ID" minimum:"0" doc:"The id of the last message the client has; only later ones are sent. It goes before after, because an EventSource repeats the first URL whenever it reconnects."` //nolint:tagliatelle // the HTML standard spells it so
 	After       position `query:"after" minimum:"0" doc:"Only messages at greater positions; without it the stream starts live."`
 }
 
@@ -133,7 +133,7 @@ func (a *API) serveStream(hc huma.Context, from *tail.Broadcast, begin beginning
 	err := a.send(ctx, out, follower, begin)
 	switch {
 	case isClosed(Draining(ctx)):
-		out.bye()
+		out.bye(ctx)
 	case errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(context.Cause(ctx), tail.ErrOverrun):
 		follower.Stalled()
 	}
@@ -148,16 +148,17 @@ func (a *API) send(ctx context.Context, out *streamWriter, follower *tail.Follow
 	for {
 		messages, err := follower.Next(ctx, a.opts.Limits.Heartbeat)
 		if err != nil {
-			return fmt.Errorf("wait for messages: %w", err)
+			return err
 		}
 		if len(messages) > 0 {
 			sent = messages[len(messages)-1].Position
 			err = out.messages(ctx, messages)
 		} else {
-			// Seen is not sent where a filter has passed over messages.
-			seen := follower.Position()
-			err = out.heartbeat(ctx, seen, seen > sent)
-			sent = seen
+			id := ""
+			if seen := follower.Position(); seen > sent { // a filter passed over messages
+				id, sent = idLine(seen), seen
+			}
+			err = out.heartbeat(ctx, id)
 		}
 		if err != nil {
 			return err

@@ -69,7 +69,7 @@ type position struct {
 }
 
 // Schema describes it as the integer it is.
-func (position) Schema(huma.Registry) *huma.Schema {
+func (*position) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeInteger, Format: "int64"}
 }
 

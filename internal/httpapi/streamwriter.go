@@ -2,7 +2,7 @@ package httpapi
 
 import (
 	"context"
-	"io"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -15,7 +15,8 @@ import (
 type streamWriter struct {
 	w        http.ResponseWriter
 	conn     *http.ResponseController
-	patience time.Duration // for one write
+	patience time.Duration // for one stretch
+	written  int           // of the stretch
 }
 
 // newStreamWriter looks below gin's writer for the one that says when a flush
@@ -25,7 +26,7 @@ func newStreamWriter(w http.ResponseWriter, patience time.Duration) *streamWrite
 	if wrapped, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
 		below = wrapped.Unwrap()
 	}
-	return &streamWriter{w: w, conn: http.NewResponseController(below), patience: patience}
+	return &streamWriter{w: w, conn: http.NewResponseController(below), patience: patience, written: stretchBytes}
 }
 
 // hello answers before there is any message, so that the client knows it is
@@ -44,46 +45,54 @@ func (s *streamWriter) hello(ctx context.Context, begin beginning) error {
 }
 
 func (s *streamWriter) messages(ctx context.Context, messages []*tail.Message) error {
-	pending := stretchBytes
 	for _, m := range messages {
-		if pending += len(m.Frame); pending >= stretchBytes {
-			s.extend(ctx)
-			pending = 0
-		}
-		if _, err := s.w.Write(m.Frame); err != nil {
+		if err := s.write(ctx, m.Frame); err != nil {
 			return err
 		}
 	}
-	return s.conn.Flush()
+	return s.flush()
 }
 
-// heartbeat is a comment. Proxies and clients take a silent connection for a
-// dead one.
-func (s *streamWriter) heartbeat(ctx context.Context, position int64, moved bool) error {
-	text := ": heartbeat\n"
-	if moved {
-		text += idLine(position)
-	}
-	return s.text(ctx, text+"\n")
+// heartbeat is a comment, and perhaps an id. Proxies and clients take a silent
+// connection for a dead one.
+func (s *streamWriter) heartbeat(ctx context.Context, id string) error {
+	return s.text(ctx, ": heartbeat\n"+id+"\n")
 }
 
-// bye asks the client to come back, here or at another replica.
-func (s *streamWriter) bye() {
-	_ = s.conn.SetWriteDeadline(deadline(farewell))
-	if _, err := io.WriteString(s.w, ": the server stops, please reconnect\n"+retryLine()+"\n"); err == nil {
-		_ = s.conn.Flush() // the client is gone; there is nobody to tell
-	}
+// bye asks the client to come back, here or at another replica. A client that
+// is gone already is not missed.
+func (s *streamWriter) bye(ctx context.Context) {
+	_ = s.text(ctx, ": the server stops, please reconnect\n"+retryLine()+"\n")
 }
 
 func (s *streamWriter) text(ctx context.Context, text string) error {
-	s.extend(ctx)
-	if _, err := io.WriteString(s.w, text); err != nil {
+	if err := s.write(ctx, []byte(text)); err != nil {
 		return err
 	}
-	return s.conn.Flush()
+	return s.flush()
 }
 
-// extend gives the next write its time, unless the stream has ended. Why the
+func (s *streamWriter) write(ctx context.Context, text []byte) error {
+	if s.written += len(text); s.written > stretchBytes {
+		s.extend(ctx)
+		s.written = len(text)
+	}
+	if _, err := s.w.Write(text); err != nil {
+		return fmt.Errorf("write to the stream's client: %w", err)
+	}
+	return nil
+}
+
+// flush sends what was written, and ends the stretch.
+func (s *streamWriter) flush() error {
+	s.written = stretchBytes
+	if err := s.conn.Flush(); err != nil {
+		return fmt.Errorf("send to the stream's client: %w", err)
+	}
+	return nil
+}
+
+// extend gives the next stretch its time, unless the stream has ended. Why the
 // look at ctx comes after: when ctx ends before it, hurry is called here; when
 // it ends later, the AfterFunc calls it later than this has set its deadline.
 func (s *streamWriter) extend(ctx context.Context) {

@@ -21,12 +21,14 @@ type List[T any] struct {
 // one has parked. For a view that does not exist its errors are a
 // fault.NotFound.
 type ViewOperator[S, P any] interface {
+	// Status tells how each view stands.
 	Status(ctx context.Context) ([]S, error)
 	// Parked lists by the events' positions, after a position and up to limit.
 	Parked(ctx context.Context, view string, after int64, limit int) ([]P, error)
 	// Retry asks for another attempt at a parked aggregate, or with uuid.Nil at
 	// all of them, which lets a halted view go on. It gives their number.
 	Retry(ctx context.Context, view string, aggregateID uuid.UUID) (int, error)
+	// Rebuild asks for a view to be folded anew; asking twice is asking once.
 	Rebuild(ctx context.Context, view string) error
 }
 
@@ -85,14 +87,14 @@ type viewInput struct {
 }
 
 type retryInput struct {
-	viewInput
-
-	AggregateID ID `path:"aggregate_id" doc:"The parked aggregate."`
+	Name        string `path:"name" maxLength:"63" doc:"The view's name, such as users."`
+	AggregateID ID     `path:"aggregate_id" doc:"The parked aggregate."`
 }
 
 type parkedInput struct {
-	viewInput
 	Paging
+
+	Name string `path:"name" maxLength:"63" doc:"The view's name, such as users."`
 }
 
 type accepted struct {

@@ -84,7 +84,8 @@ func (r *replica) tryFollow(path, lastEventID string) (*client, error) {
 		return nil, &refusal{res.StatusCode, res.Header, problem.Code}
 	}
 	c := &client{
-		tb: r.tb, header: res.Header, body: res.Body, lines: bufio.NewReader(res.Body), leave: leave}
+		tb: r.tb, header: res.Header, body: res.Body, lines: bufio.NewReader(res.Body), leave: leave,
+	}
 	c.lastID, _ = strconv.ParseInt(lastEventID, 10, 64) // the greeting has it where there is none
 	r.tb.Cleanup(c.close)
 	if m, _, err := c.block(); err != nil || m.data != "" {

@@ -2,6 +2,7 @@ package tail
 
 import (
 	"context"
+	"fmt"
 	"sort"
 	"time"
 )
@@ -86,7 +87,10 @@ func (f *Follower) Next(ctx context.Context, patience time.Duration) ([]*Message
 		case <-waiting.Done():
 		}
 	}
-	return nil, context.Cause(ctx)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("wait for messages: %w", context.Cause(ctx))
+	}
+	return nil, nil
 }
 
 // take gives what recent has for the follower, and a channel that says when

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,7 +42,6 @@ func TestAfterAPositionRowsAreSentOnceAsTheyAreNow(t *testing.T) {
 	ada, bob, eve, old := uuid.New(), uuid.New(), uuid.New(), uuid.New()
 	after := r.append(created(old))
 	r.append(created(ada), created(bob), renamed(ada, "Countess"), created(eve), renamed(bob, "Bobby"), deleted(eve))
-	r.follow(rowStream, live) // waits for nobody; the view may be behind
 	r.eventually("the view is there", func() bool {
 		status, _ := r.get("/v1/users/" + eve.String())
 		return status == http.StatusGone
@@ -63,7 +63,7 @@ func TestAfterAPositionRowsAreSentOnceAsTheyAreNow(t *testing.T) {
 // as the view.
 func TestACopyKeptByTheStreamEqualsTheView(t *testing.T) {
 	t.Parallel()
-	const rounds = 150
+	const rounds = 60
 	r := start(t, "--stream-buffer=8")
 	random := rand.New(rand.NewPCG(5, 6))
 	var living []uuid.UUID
@@ -81,7 +81,7 @@ func TestACopyKeptByTheStreamEqualsTheView(t *testing.T) {
 				events = append(events, deleted(living[i]))
 				living = append(living[:i], living[i+1:]...)
 			default:
-				events = append(events, renamed(living[i], fmt.Sprint(random.IntN(1000))))
+				events = append(events, renamed(living[i], strconv.Itoa(random.IntN(1000))))
 			}
 		}
 		position := r.append(events...)

@@ -81,6 +81,21 @@ func TestClientsThatStopReadingAreDroppedWhileOthersFlow(t *testing.T) {
 	again.run(got.lastID + 100)
 }
 
+func TestAClientThatIsOverrunWhileItStallsIsCutOffAtOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, "--answer-timeout=1h", "--stream-buffer=8")
+	r.append(bulky(1000)...)
+	r.stall(t)
+	r.eventually("the overrun client is gone", func() bool {
+		r.append(someone(10)...)
+		return r.metric(`onepg_stream_clients_dropped_total{reason="overrun",stream="events"}`) == 1 &&
+			r.metric(`onepg_stream_clients{stream="events"}`) == 0
+	})
+	if n := r.metric(`onepg_stream_clients_dropped_total{reason="stalled",stream="events"}`); n != 0 {
+		t.Errorf("it was counted as stalled, too")
+	}
+}
+
 func TestNothingIsLostWithEveryNotification(t *testing.T) {
 	t.Parallel()
 	r := start(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,13 +57,16 @@ func TestAClientCutOffBeforeItsFirstMessageMissesNothing(t *testing.T) {
 	r.append(someone(3)...)
 	c := r.follow(eventStream, live)
 	c.close()
+	if c.lastID != 3 {
+		t.Fatalf("Last-Event-ID would be %d", c.lastID)
+	}
 	r.append(someone(3)...)
 	r.follow(eventStream, c.lastID).run(6)
 }
 
 func TestAResumedStreamIsOneRunWithoutGaps(t *testing.T) {
 	t.Parallel()
-	const events, clients = 3000, 12
+	const events, clients = 2000, 8
 	r := start(t, "--stream-buffer=32") // so that clients fall behind it and come back
 	var all errgroup.Group
 	all.Go(func() error {
@@ -267,5 +271,33 @@ func TestAStoppingServerSaysGoodbye(t *testing.T) {
 	}
 	if took > 5*time.Second {
 		t.Errorf("it took %s to stop with a client that does not read", took)
+	}
+}
+
+func TestTheSpecificationHasTheStreams(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	_, text := r.get("/openapi.json")
+	var spec struct {
+		Paths map[string]map[string]struct {
+			Parameters []struct{ Name string }
+			Responses  map[string]struct{ Content map[string]any }
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		eventStream: "Last-Event-ID after aggregate aggregate_id name", rowStream: "Last-Event-ID after",
+	} {
+		op := spec.Paths[path]["get"]
+		var names []string
+		for _, p := range op.Parameters {
+			names = append(names, p.Name)
+		}
+		slices.Sort(names)
+		if got := strings.Join(names, " "); got != want || op.Responses["200"].Content["text/event-stream"] == nil {
+			t.Errorf("%s has the parameters %q and answers %v", path, got, op.Responses["200"])
+		}
 	}
 }

@@ -84,6 +84,8 @@ const (
 	// being overrun counts as slow. Why not at once: recent is overrun by one
 	// large batch, and then the fastest client is behind for a moment.
 	slowAfter = 5 * time.Second
+	// vainInterval paces reads that find nothing.
+	vainInterval = 10 * time.Millisecond
 	// retryInterval paces reads that fail.
 	retryInterval = time.Second
 )
@@ -175,18 +177,35 @@ func (b *Broadcast) attend(end context.CancelFunc) bool {
 func (b *Broadcast) read(ctx context.Context) {
 	step := b.start
 	for ctx.Err() == nil {
+		before := b.at()
 		more, err := step(ctx)
 		switch {
 		case err == nil:
 			step = b.advance
 			if !more {
-				b.source.Wait(ctx, b.at())
+				b.wait(ctx, before)
 			}
 		case ctx.Err() == nil:
 			b.logger.WarnContext(ctx, "stream cannot be read, trying again",
 				slog.Duration("after", retryInterval), slog.Any("error", err))
 			pause(ctx, retryInterval)
 		}
+	}
+}
+
+// wait returns when there may be more. After a read that found nothing it takes
+// a moment at least: what wakes us are hints, and they can be wrong.
+func (b *Broadcast) wait(ctx context.Context, before int64) {
+	at := b.at()
+	moment := time.NewTimer(vainInterval)
+	defer moment.Stop()
+	b.source.Wait(ctx, at)
+	if at > before {
+		return
+	}
+	select {
+	case <-moment.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -62,7 +63,7 @@ func (g *generator) aggregate(l eventsourcing.Lifecycle) (uuid.UUID, bool) {
 func (g *generator) uuid() uuid.UUID {
 	var id uuid.UUID
 	for i := range id {
-		id[i] = byte(g.rand.UintN(256))
+		id[i] = byte(g.rand.UintN(256)) //nolint:gosec // it fits
 	}
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	return id
@@ -74,7 +75,7 @@ func (g *generator) value(t reflect.Type, example string) reflect.Value {
 	if example != "" && g.rand.IntN(2) == 0 && json.Unmarshal([]byte(example), v.Addr().Interface()) == nil {
 		return v
 	}
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // the default is for the rest
 	case reflect.Pointer:
 		if g.rand.IntN(3) > 0 {
 			v.Set(g.value(t.Elem(), example).Addr())
@@ -116,6 +117,9 @@ func (g *generator) fields(v reflect.Value) {
 // text is the example, so that what is parsed can be, sometimes with more behind
 // it, so that not all are alike.
 func (g *generator) text(example string) string {
+	if _, err := strconv.ParseFloat(example, 64); err == nil {
+		return strconv.Itoa(g.rand.IntN(10_000)) + ".00" // a number in a string stays one
+	}
 	if example != "" && g.rand.IntN(3) == 0 {
 		return example
 	}

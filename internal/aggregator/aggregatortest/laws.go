@@ -250,24 +250,26 @@ func Together(c *Case) error {
 		for range 2 {
 			r := c.replica()
 			r.Window = 2
-			runner := c.Runner(r)
-			both.Go(func() error {
-				for c.ctx.Err() == nil {
-					all, err := runner.Status(c.ctx)
-					if err != nil || all[0].Position == int64(c.head) {
-						return err
-					}
-					if err := runner.CatchUp(c.ctx); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			both.Go(func() error { return c.readAll(c.Runner(r)) })
 		}
 		if err := both.Wait(); err != nil {
 			return fmt.Errorf("two at once: %w", err)
 		}
 		if err := c.same("two at once"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readAll catches up until the view is at the head, whoever takes it there.
+func (c *Case) readAll(r *aggregator.Runner) error {
+	for c.ctx.Err() == nil {
+		all, err := r.Status(c.ctx)
+		if err != nil || all[0].Position == int64(c.head) {
+			return err
+		}
+		if err := r.CatchUp(c.ctx); err != nil {
 			return err
 		}
 	}

@@ -28,15 +28,16 @@ type World struct {
 	// DB is for looking at and tampering with what the replicas do.
 	DB  *bun.DB
 	Log *eventstore.Log
+	// URL is where other programs find the database.
+	URL string
 
-	tb  testing.TB
-	url string
+	tb testing.TB
 }
 
 // NewWorld makes a World whose log takes the events.
 func NewWorld(tb testing.TB, events []eventsourcing.EventType) *World {
 	tb.Helper()
-	w := &World{tb: tb, url: pgtest.New(tb)}
+	w := &World{tb: tb, URL: pgtest.New(tb)}
 	w.DB = w.Open("world", 4)
 	w.Log = eventstore.Open(eventstore.Options{
 		Writer: w.DB, Reader: w.DB, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
@@ -53,7 +54,7 @@ func NewWorld(tb testing.TB, events []eventsourcing.EventType) *World {
 func (w *World) Open(name string, conns int) *bun.DB {
 	w.tb.Helper()
 	db, err := postgres.Open(w.tb.Context(), postgres.Options{
-		URL: w.url, AppName: name, MaxConns: conns, StatementTimeout: time.Minute, LockTimeout: time.Minute,
+		URL: w.URL, AppName: name, MaxConns: conns, StatementTimeout: time.Minute, LockTimeout: time.Minute,
 	})
 	if err != nil {
 		w.tb.Fatal(err)
@@ -142,7 +143,7 @@ func read(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourci
 	if r.Aggregate != "" {
 		q.Aggregates = []string{r.Aggregate}
 	}
-	return eventstore.ReadFrom(ctx, tx, q) //nolint:wrapcheck // a test's
+	return eventstore.ReadFrom(ctx, tx, q)
 }
 
 const wakeInterval = 10 * time.Millisecond

@@ -105,7 +105,9 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 	if in.When.Given() {
 		return httpapi.ReadPast(ctx, q.past, in.ID, &in.When, &in.Conditional)
 	}
-	applied, err := q.await(ctx, in)
+	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
+		return q.waitVersion(ctx, view, in.ID.UUID, in.MinVersion)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -121,26 +123,6 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 	out := httpapi.NewVersioned(&in.Conditional, user.Version, user)
 	out.PreferenceApplied = applied
 	return out, nil
-}
-
-// await holds a read back until the view is recent enough for it.
-func (q queries) await(ctx context.Context, in *oneInput) (applied string, err error) {
-	if in.MinVersion == 0 {
-		return "", nil
-	}
-	patience, asked := in.Wait()
-	waiting, cancel := context.WithTimeout(ctx, max(patience, time.Millisecond))
-	defer cancel()
-	if !q.waitVersion(waiting, view, in.ID.UUID, in.MinVersion) {
-		return "", &fault.Error{
-			Kind: fault.Timeout, Code: "view-behind", RetryAfter: time.Second,
-			Message: "The view does not show that version yet. Ask again, or wait longer with Prefer: wait=N.",
-		}
-	}
-	if asked {
-		applied = httpapi.PreferenceApplied(patience)
-	}
-	return applied, nil
 }
 
 type historyInput struct {
