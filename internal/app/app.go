@@ -50,6 +50,7 @@ type App struct {
 	database *Database
 	pools    pools
 	log      *eventstore.Log
+	sealer   *eventstore.Sealer
 	listener *listener.Listener
 	views    *aggregator.Runner
 	api      *httpapi.API
@@ -98,6 +99,7 @@ func (a *App) build(ctx context.Context) error {
 	if err := a.log.Register(ctx, registry.Types()); err != nil {
 		return err
 	}
+	a.sealer = eventstore.NewSealer(eventstore.SealerOptions{DB: a.pools.reader, Metrics: a.metrics, Logger: a.logger})
 	a.listener = listener.New(listener.Options{
 		DB: a.pools.listen, Channels: []string{viewsUpdated},
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
@@ -139,6 +141,7 @@ func (a *App) Run(ctx context.Context) error {
 	parts, background := errgroup.WithContext(background)
 	parts.Go(func() error { return a.listener.Run(background) })
 	parts.Go(func() error { return a.views.Run(background) })
+	parts.Go(func() error { return a.sealer.Run(background) })
 	parts.Go(func() error { return a.relay(background) })
 	parts.Go(func() error {
 		a.database.Supervise(background)

@@ -42,6 +42,12 @@ func open(t *testing.T) (*eventstore.Log, *bun.DB) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
+	return openOn(t, db), db
+}
+
+// openOn is the log in a given database, with things in its catalogue.
+func openOn(t *testing.T, db *bun.DB) *eventstore.Log {
+	t.Helper()
 	l := eventstore.Open(eventstore.Options{
 		Writer: db, Reader: db, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	})
@@ -49,7 +55,7 @@ func open(t *testing.T) (*eventstore.Log, *bun.DB) {
 	if err := l.Register(t.Context(), things()); err != nil {
 		t.Fatal(err)
 	}
-	return l, db
+	return l
 }
 
 func event(aggregate uuid.UUID, name string) eventsourcing.Event {
