@@ -103,9 +103,11 @@ func (l *Log) Event(ctx context.Context, id uuid.UUID) (eventsourcing.Recorded, 
 }
 
 // Head gives the last position of the log; 0 when it is empty.
-func (l *Log) Head(ctx context.Context) (int64, error) {
+func (l *Log) Head(ctx context.Context) (int64, error) { return headOf(ctx, l.reader) }
+
+func headOf(ctx context.Context, db bun.IDB) (int64, error) {
 	var position int64
-	err := l.reader.NewSelect().Table("event_log_head").Column("position").Scan(ctx, &position)
+	err := db.NewSelect().Table("event_log_head").Column("position").Scan(ctx, &position)
 	if err != nil {
 		return 0, postgres.Fault(fmt.Errorf("read the head of the log: %w", err))
 	}

@@ -108,7 +108,7 @@ const postgresEpoch = 946_684_800_000_000
 func Digest(e eventsourcing.Recorded) Hash {
 	const fixed, texts = 56, 4
 	b := make([]byte, 0, fixed+4*texts+len(e.Name)+len(e.Actor)+len(e.Payload)+len(e.Metadata))
-	b = binary.BigEndian.AppendUint64(b, uint64(e.Position))                           //nolint:gosec // its two's complement, as PostgreSQL writes it
+	b = binary.BigEndian.AppendUint64(b, uint64(e.Position))                             //nolint:gosec // its two's complement, as PostgreSQL writes it
 	b = binary.BigEndian.AppendUint64(b, uint64(e.RecordedAt.UnixMicro()-postgresEpoch)) //nolint:gosec // as above
 	b = append(b, e.ID[:]...)
 	b = append(b, e.AggregateID[:]...)
