@@ -20,6 +20,7 @@ type View struct {
 	Aggregate string
 
 	project project
+	folding func(view string, registry *eventsourcing.Registry) Folding
 }
 
 // project brings the rows of a table up to date with the work. It marks the
@@ -46,6 +47,7 @@ func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row,
 	return View{
 		Name:      name,
 		Aggregate: aggregate,
+		folding:   foldingOf(evolve),
 		project: func(ctx context.Context, tx bun.IDB, table string, work []*history) error {
 			t := tableOf[Row](tx, table)
 			rows, err := t.load(ctx, tx, work)

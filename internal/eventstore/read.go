@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/postgres"
@@ -112,4 +113,34 @@ func headOf(ctx context.Context, db bun.IDB) (int64, error) {
 		return 0, postgres.Fault(fmt.Errorf("read the head of the log: %w", err))
 	}
 	return position, nil
+}
+
+// historyPage is how many events EachOf holds at once.
+const historyPage = 2000
+
+// EachOf calls f with every event of the aggregates up to a position: aggregate
+// by aggregate, each in the order of its versions. Memory does not grow with
+// the length of a history.
+func EachOf(ctx context.Context, db bun.IDB, ids []uuid.UUID, upTo int64, f func(eventsourcing.Recorded) error) error {
+	var after row
+	for {
+		var rows []row
+		err := db.NewSelect().Model(&rows).
+			Where("e.aggregate_id = ANY (?::uuid[])", pgdialect.Array(ids)).
+			Where("(e.aggregate_id, e.version) > (?, ?)", after.AggregateID, after.Version).
+			Where(`e."position" <= ?`, upTo).
+			OrderExpr("e.aggregate_id, e.version").Limit(historyPage).Scan(ctx)
+		if err != nil {
+			return postgres.Fault(fmt.Errorf("read the histories of %d aggregates: %w", len(ids), err))
+		}
+		for _, r := range rows {
+			if err := f(r.recorded()); err != nil {
+				return err
+			}
+		}
+		if len(rows) < historyPage {
+			return nil
+		}
+		after = rows[len(rows)-1]
+	}
 }

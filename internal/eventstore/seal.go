@@ -56,12 +56,21 @@ type Seal struct {
 	Previous Hash               `bun:"previous"       json:"previous"`
 	Hash     Hash               `bun:"hash"           json:"hash"`
 	SealedAt eventsourcing.Time `bun:"sealed_at"      json:"sealed_at"`
+	// Digests are the first DigestBytes of each event's digest, in order: they
+	// tell which event of a broken range was changed. Empty unless asked for.
+	Digests []byte `bun:"digests" json:"-"`
 }
+
+// DigestBytes is how much of an event's digest a seal keeps.
+const DigestBytes = 8
+
+const sealColumns = "seal.number, seal.first_position, seal.last_position, seal.previous, seal.hash, seal.sealed_at"
 
 // GenesisHash is the hash of seal 0, which covers no event: SHA-256 of nothing.
 func GenesisHash() Hash { return sha256.Sum256(nil) }
 
-// Seals gives the seals after a number, in order, at most limit of them.
+// Seals gives the seals after a number with their digests, in order, at most
+// limit of them.
 func Seals(ctx context.Context, db bun.IDB, after int64, limit int) ([]Seal, error) {
 	var seals []Seal
 	err := db.NewSelect().Model(&seals).ModelTableExpr("event_seals AS seal").
@@ -75,7 +84,7 @@ func Seals(ctx context.Context, db bun.IDB, after int64, limit int) ([]Seal, err
 // NewestSeal gives the last seal. It reports false while nothing is sealed.
 func NewestSeal(ctx context.Context, db bun.IDB) (Seal, bool, error) {
 	var seals []Seal
-	err := db.NewSelect().Model(&seals).ModelTableExpr("event_seals AS seal").
+	err := db.NewSelect().Model(&seals).ModelTableExpr("event_seals AS seal").ColumnExpr(sealColumns).
 		Where("seal.number > 0").OrderExpr("seal.number DESC").Limit(1).Scan(ctx)
 	if err != nil {
 		return Seal{}, false, postgres.Fault(fmt.Errorf("read the newest seal: %w", err))
