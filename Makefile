@@ -43,8 +43,8 @@ generate: ## write the files that are made from code: .env.example
 smoke: postgresql ## drive the built binary with test.http
 	go test -count=1 -tags smoke -run TestSmoke ./cmd
 
-bench: postgresql ## run the Go benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: postgresql build ## measure the program and what it is compared with; 15 minutes
+	./app bench
 
 ci: postgresql fmt-check tidy-check vet lint build test smoke ## everything CI checks
 

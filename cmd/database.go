@@ -14,20 +14,22 @@ import (
 )
 
 // withDatabase reads the settings and finds the database they name, starting or
-// joining the embedded one if they name none. The caller closes it.
-func withDatabase(c *cobra.Command) (*app.Database, error) {
+// joining the embedded one if they name none. The caller closes it. The settings
+// come back with a log that tells of trouble only.
+func withDatabase(c *cobra.Command) (*app.Database, *config.Config, error) {
 	settings, err := config.Load(c.Flags())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	watcher, err := watchCommand()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// A command speaks for itself; that a server came and went is no news.
 	settings.Log.Level = max(settings.Log.Level, slog.LevelWarn)
 	logger := settings.Log.Logger(c.ErrOrStderr())
-	return app.OpenDatabase(c.Context(), settings, logger, watcher)
+	database, err := app.OpenDatabase(c.Context(), settings, logger, watcher)
+	return database, settings, err
 }
 
 // migrationDeps says what the migrate commands work with.
@@ -36,7 +38,7 @@ func migrationDeps() migrateDeps {
 		files: migrations.FS, dir: "migrations",
 		now: func() time.Time { return time.Now() }, //nolint:forbidigo // the name of a new file
 		open: func(c *cobra.Command) (*bun.DB, func() error, error) {
-			database, err := withDatabase(c)
+			database, _, err := withDatabase(c)
 			if err != nil {
 				return nil, nil, err
 			}

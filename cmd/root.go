@@ -32,9 +32,12 @@ holds and where it came from.`,
 	root.AddCommand(
 		newRun(),
 		newMigrateCommand(migrationDeps()),
+		newViews(),
 		newConfig(),
+		newBench(),
 		newVersion(),
 		newEmbeddedWatch(),
+		newBenchWorker(),
 	)
 	return root
 }

@@ -38,8 +38,9 @@ func serve(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	app.CollectLess()
 	a, err := app.Start(c.Context(), app.Options{
-		Config: settings, Domains: constructors(), Version: thisBuild().Version, Watcher: watcher,
+		Config: settings, Domains: constructors(settings), Version: thisBuild().Version, Watcher: watcher,
 		Logger: settings.Log.Logger(c.ErrOrStderr()),
 	})
 	if err != nil {

@@ -9,7 +9,7 @@
 //
 //	claim    view_positions row, FOR NO KEY UPDATE SKIP LOCKED
 //	read     the log after the position, at most 1,000 positions
-//	lock     view_locks: only the exactly next version of each aggregate goes on
+//	admit    view_locks: only the exactly next version of each aggregate goes on
 //	fold     load those rows once, Evolve in memory, one upsert, one delete
 //	advance  view_locks, view_positions, pg_notify('views:updated')
 //	commit
@@ -24,15 +24,36 @@
 // row lock lets one work at a time and goes with its connection. There are no
 // leases and no session locks, so a pooler in between does no harm.
 //
-// # Failures
+// # Poison events
 //
 // An event that a view cannot apply (Evolve fails or panics, the payload does
-// not decode) is a poison event. Its aggregate is parked with the error, its
-// later events wait behind it, and all others flow; it is tried again with
-// back-off and then when somebody asks. An event this program does not know was
-// recorded by a newer one: the batch ends before it and the row is released, so
-// that a newer replica goes on. Anything else is a passing fault: the batch is
-// rolled back and tried again with back-off.
+// not decode, an upcaster fails, the table refuses the row) is a poison event.
+// Its aggregate is parked with the error, its later events wait behind it, and
+// all others flow. It is tried again after 1, 2, 4 and 8 seconds and then when
+// somebody asks. When too much is parked (see [Runner.Retry]) the view halts:
+// that is a bug in code, and going on would only park more.
+//
+// An event this program does not know was recorded by a newer one: the batch
+// ends before it and the row is released, so that a newer replica goes on.
+// Anything else is a passing fault: the batch is rolled back and tried again
+// with back-off.
+//
+// # Rebuild
+//
+// A rebuild folds the view anew beside the live one, which stays as it is:
+//
+//	begin   view_positions gets a row <view>_rebuild; an empty table of that name
+//	fill    the batches above, without view_locks, up to the live view's position
+//	index   the live table's indexes
+//	swap    hold the live view; catch up; exchange the tables; one transaction
+//
+// Rows and position of the rebuild commit together and nobody else writes them,
+// so it needs no locks to be exactly-once. Killed anywhere, whichever replica
+// comes next goes on from what is committed. A reader sees the old rows or the
+// new ones and waits at most for the swap, which gives up after 300 ms without
+// the table and tries again a second later. What is not covered: a transaction
+// that took its snapshot (REPEATABLE READ) before the swap and reads the view
+// only after it.
 package aggregator
 
 import (
@@ -40,6 +61,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,12 +69,20 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onepg/internal/eventsourcing"
+	"onepg/internal/postgres"
 )
 
 // Options are what a Runner needs.
 type Options struct {
-	// DB is a pool of its own; each view uses one connection at a time.
-	DB       *bun.DB
+	// DB is a pool of its own with a connection for each view.
+	DB *bun.DB
+	// Rebuilder is a pool with one connection and no limit on how long a
+	// statement takes: an index of a large view takes its time.
+	Rebuilder *bun.DB
+	// Reader is for questions, and for the little that operators change. Why
+	// not DB: any number of requests may wait for a view, and none of them
+	// shall wait in front of the view's own batch.
+	Reader   *bun.DB
 	Read     ReadLog
 	Registry *eventsourcing.Registry
 	Views    []View
@@ -61,6 +91,9 @@ type Options struct {
 	Wake    func() (wake <-chan struct{}, stop func())
 	Metrics prometheus.Registerer
 	Logger  *slog.Logger
+	// Window is how many positions a live view's batch covers at most; zero
+	// means 1,000.
+	Window int
 }
 
 // LogRange selects events to fold: positions in (After, UpTo] of one aggregate
@@ -69,36 +102,55 @@ type LogRange struct {
 	Aggregate   string
 	AggregateID [16]byte
 	After, UpTo int64
+	// Limit is how many events at most; zero is no limit.
+	Limit int
+	// PayloadBudget lets the reader stop after the event with which the payloads
+	// together reach this many bytes.
+	PayloadBudget int
 }
 
 // ReadLog reads a range of the log in the order of positions.
 type ReadLog func(ctx context.Context, tx bun.IDB, r LogRange) ([]eventsourcing.Recorded, error)
 
-// Runner keeps views up to date. Run it once.
+// Runner keeps views up to date. Run it once; its other methods work whether it
+// runs or not.
 type Runner struct {
-	db       *bun.DB
-	read     ReadLog
-	registry *eventsourcing.Registry
-	views    []View
-	wake     func() (<-chan struct{}, func())
-	logger   *slog.Logger
-	metrics  metrics
-	progress *progress
+	db        *bun.DB
+	rebuilder *bun.DB
+	reader    *bun.DB
+	read      ReadLog
+	registry  *eventsourcing.Registry
+	views     []View
+	wake      func() (<-chan struct{}, func())
+	logger    *slog.Logger
+	metrics   metrics
+	progress  *progress
+	window    int64
 }
 
-// New makes a Runner. Two views of one name are an error.
+// New makes a Runner. A name that is used twice, or is that of another view's
+// rebuild, is an error.
 func New(o Options) (*Runner, error) {
 	seen := make(map[string]bool)
 	for _, v := range o.Views {
-		if seen[v.Name] {
+		switch {
+		case seen[v.Name]:
 			return nil, fmt.Errorf("view %s is defined twice", v.Name)
+		case strings.HasSuffix(v.Name, rebuildSuffix):
+			return nil, fmt.Errorf("view %s: names that end in %s are for rebuilds", v.Name, rebuildSuffix)
+		case v.Revision < 1:
+			return nil, fmt.Errorf("view %s: revisions count from 1", v.Name)
 		}
 		seen[v.Name] = true
 	}
-	return &Runner{
-		db: o.DB, read: o.Read, registry: o.Registry, views: o.Views, wake: o.Wake,
-		logger: o.Logger, metrics: newMetrics(o.Metrics), progress: newProgress(),
-	}, nil
+	r := &Runner{
+		db: o.DB, rebuilder: o.Rebuilder, reader: o.Reader, read: o.Read, registry: o.Registry, views: o.Views, wake: o.Wake,
+		logger: o.Logger, metrics: newMetrics(), progress: newProgress(), window: liveWindow,
+	}
+	if o.Window > 0 {
+		r.window = int64(o.Window)
+	}
+	return r, r.metrics.register(o.Metrics, r)
 }
 
 // Run works on all views until ctx ends, and then returns nil once the last
@@ -111,6 +163,10 @@ func (r *Runner) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	views.Go(func() error {
+		r.rebuildViews(ctx)
+		return nil
+	})
 	return views.Wait() //nolint:wrapcheck // the goroutines above return nil
 }
 
@@ -127,15 +183,19 @@ func (r *Runner) runView(ctx context.Context, v View) {
 	wake, stop := r.wake()
 	defer stop()
 	backOff := minBackOff
+	obstacle := ""
 	var nextRetry time.Time
 	for ctx.Err() == nil {
-		err := r.catchUp(ctx, v)
-		if now := time.Now(); err == nil && now.After(nextRetry) { //nolint:forbidigo // paces look-ups; no decision depends on it
-			nextRetry = now.Add(retryInterval)
-			_, err = r.inBatch(ctx, v, batch.retry)
+		why, err := r.catchUp(ctx, v)
+		if err == nil && now().After(nextRetry) {
+			nextRetry = now().Add(retryInterval)
+			_, err = r.inBatch(ctx, r.live(v), batch.retry)
 		}
 		if err == nil {
-			backOff = minBackOff
+			if why != obstacle && why != "" {
+				r.logger.WarnContext(ctx, "view waits", slog.String("view", v.Name), slog.String("reason", why))
+			}
+			backOff, obstacle = minBackOff, why
 			select {
 			case <-wake:
 			case <-ctx.Done():
@@ -153,71 +213,125 @@ func (r *Runner) runView(ctx context.Context, v View) {
 	}
 }
 
-// catchUp runs batches until the view is at the head, another replica has it,
-// or an event is not known here.
-func (r *Runner) catchUp(ctx context.Context, v View) error {
-	if err := r.ensurePosition(ctx, v); err != nil {
-		return err
-	}
-	for ctx.Err() == nil {
-		res, err := r.inBatch(ctx, v, batch.run)
-		if err != nil {
+// CatchUp brings every view as near to the head of the log as this program can,
+// once, and returns. What other replicas are at is left to them.
+func (r *Runner) CatchUp(ctx context.Context) error {
+	for _, v := range r.views {
+		if _, err := r.catchUp(ctx, v); err != nil {
 			return err
-		}
-		if res.unknown != nil {
-			r.logger.WarnContext(ctx, "view waits for a newer replica", slog.String("view", v.Name), slog.Any("reason", res.unknown))
-		}
-		if res.done() {
-			return nil
 		}
 	}
 	return nil
 }
 
-// ensurePosition makes the view's row when the view is new.
-func (r *Runner) ensurePosition(ctx context.Context, v View) error {
+// catchUp runs batches until the view is at the head or something is in the way,
+// which it then names: it is only for people.
+func (r *Runner) catchUp(ctx context.Context, v View) (obstacle string, err error) {
+	if err := r.register(ctx, v); err != nil {
+		return "", err
+	}
+	for ctx.Err() == nil {
+		res, err := r.inBatch(ctx, r.live(v), batch.run)
+		switch {
+		case err != nil:
+			return "", err
+		case res.standing == absent:
+			return "", nil
+		case res.standing == halted || res.halted != "":
+			return "it is halted, see its status", nil
+		case res.standing == newer:
+			return fmt.Sprintf("it is of revision %d, this program's is %d", res.revision, v.Revision), nil
+		case res.unknown != nil:
+			return res.unknown.Error(), nil
+		case res.position >= res.head:
+			return "", nil
+		}
+	}
+	return "", nil
+}
+
+// register makes the view's row when the view is new.
+func (r *Runner) register(ctx context.Context, v View) error {
 	if r.progress.known(v.Name) {
 		return nil
 	}
-	_, err := r.db.NewRaw("INSERT INTO view_positions (view) VALUES (?) ON CONFLICT (view) DO NOTHING", v.Name).Exec(ctx)
+	_, err := r.reader.NewRaw("INSERT INTO view_positions (view, revision) VALUES (?, ?) ON CONFLICT (view) DO NOTHING", v.Name, v.Revision).Exec(ctx)
 	if err != nil {
-		return fmt.Errorf("register view %s: %w", v.Name, err)
+		return postgres.Fault(fmt.Errorf("register view %s: %w", v.Name, err))
 	}
 	r.progress.advance(v.Name, 0)
 	return nil
 }
 
-// inBatch runs one step in a transaction of its own and makes it known.
-func (r *Runner) inBatch(ctx context.Context, v View, step func(batch, context.Context) (result, error)) (result, error) {
-	start := time.Now() //nolint:forbidigo // a duration for the metrics
-	var res result
-	err := r.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		var err error
-		res, err = step(batch{tx: tx, view: v, registry: r.registry, read: r.read}, ctx)
-		if err == nil && res.position == res.from && res.events == 0 && len(res.parked) == 0 {
-			return errNothing
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, errNothing) {
-		return res, fmt.Errorf("batch of view %s: %w", v.Name, err)
+// job is a kind of batch and the pool it runs on.
+type job struct {
+	db    *bun.DB
+	batch batch
+}
+
+// in gives the batch its transaction.
+func (j job) in(tx bun.Tx) batch {
+	b := j.batch
+	b.tx = tx
+	return b
+}
+
+func (r *Runner) live(v View) job {
+	return job{db: r.db, batch: batch{view: v, registry: r.registry, read: r.read, window: r.window}}
+}
+
+// inBatch runs one step in a transaction of its own and makes it known. A step
+// whose rows the database refuses is run again to find out which.
+func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Context) (result, error)) (result, error) {
+	start := now()
+	res, err := j.run(ctx, step)
+	if isRefusedRow(err) && !j.batch.careful {
+		j.batch.careful = true
+		res, err = j.run(ctx, step)
 	}
-	if !res.busy {
-		r.progress.advance(v.Name, res.position)
+	name := j.batch.name()
+	if err != nil {
+		return res, fmt.Errorf("batch of view %s: %w", name, err)
 	}
-	if err == nil {
-		r.metrics.observe(v.Name, res, time.Since(start))
+	if res.standing == absent {
+		return res, nil
 	}
-	for _, p := range res.parked {
-		r.logger.ErrorContext(ctx, "view parked an aggregate",
-			slog.String("view", v.Name), slog.Int64("position", p.Event.Position), slog.String("event", p.Event.Name),
-			slog.String("aggregate_id", p.Event.AggregateID.String()), slog.Any("error", p.Err))
+	r.progress.advance(name, res.position)
+	if res.changed() {
+		r.metrics.observe(name, res, time.Since(start))
+		r.tell(ctx, name, res)
 	}
 	return res, nil
 }
 
+func (j job) run(ctx context.Context, step func(batch, context.Context) (result, error)) (res result, err error) {
+	err = postgres.InTx(ctx, j.db, postgres.TxOptions{}, func(ctx context.Context, tx bun.Tx) error {
+		res, err = step(j.in(tx), ctx)
+		if err == nil && !res.changed() {
+			return errNothing
+		}
+		return err
+	})
+	if errors.Is(err, errNothing) {
+		err = nil
+	}
+	return res, err
+}
+
 // errNothing rolls back a transaction that changed nothing: cheaper than a commit.
 var errNothing = errors.New("nothing to do")
+
+// tell logs what an operator has to know. The error itself is not logged: it may
+// quote the payload, which belongs to a user. It is in the list of what is parked.
+func (r *Runner) tell(ctx context.Context, view string, res result) {
+	for _, p := range res.parked {
+		r.logger.ErrorContext(ctx, "view parked an aggregate", slog.String("view", view),
+			slog.Int64("position", p.Event.Position), slog.String("event", p.Event.Name), slog.String("aggregate_id", p.Event.AggregateID.String()))
+	}
+	if res.halted != "" {
+		r.logger.ErrorContext(ctx, "view halted", slog.String("view", view), slog.String("reason", res.halted))
+	}
+}
 
 func wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)

@@ -1,22 +1,16 @@
 package aggregator_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/uptrace/bun"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/aggregator/aggregatortest"
 	"onepg/internal/eventsourcing"
-	"onepg/internal/eventstore"
-	"onepg/internal/postgres"
-	"onepg/internal/postgres/pgtest"
 )
 
 // thing is the row of the view under test: a sum, so that an event applied
@@ -41,19 +35,19 @@ func (made) aboutThing()   {}
 func (added) aboutThing()  {}
 func (broken) aboutThing() {}
 
-var errPoison = errors.New("thirteen is not to be added")
+var errPoison = errors.New("thirteens are not added")
 
-// evolve adds up, refuses 13 and panics at 666.
+// evolve adds up, refuses multiples of 13 and panics at 666.
 func evolve(t *thing, e event, from eventsourcing.Recorded) (*thing, error) {
 	switch e := e.(type) {
 	case made:
 		return &thing{ID: from.AggregateID, Version: from.Version}, nil
 	case added:
-		switch e.N {
-		case 13:
-			return nil, errPoison
-		case 666:
+		switch {
+		case e.N == 666:
 			panic("the number of the beast")
+		case e.N > 0 && e.N%13 == 0:
+			return nil, errPoison
 		}
 		next := *t
 		next.Sum += e.N
@@ -72,87 +66,55 @@ func types() []eventsourcing.EventType {
 	}
 }
 
-// world is one database with its log, to run views against.
+// table is the table of the view under test.
+const table = "CREATE TABLE things (id uuid PRIMARY KEY, sum integer NOT NULL, version integer NOT NULL)"
+
+// things is the view under test.
+func things() aggregator.View { return aggregator.Define[thing, event]("things", "thing", evolve) }
+
+// world is a database with the table of the view under test.
 type world struct {
-	t   *testing.T
-	db  *bun.DB
-	log *eventstore.Log
+	*aggregatortest.World
+
+	t *testing.T
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: pgtest.New(t), MaxConns: 8})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	if _, err := db.ExecContext(t.Context(), "CREATE TABLE things (id uuid PRIMARY KEY, sum integer NOT NULL, version integer NOT NULL)"); err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t: t, db: db, log: eventstore.Open(eventstore.Options{
-		Writer: db, Reader: db, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
-	})}
-	t.Cleanup(w.log.Close)
-	if err := w.log.Register(t.Context(), types()); err != nil {
-		t.Fatal(err)
-	}
+	w := &world{World: aggregatortest.NewWorld(t, types()), t: t}
+	w.Exec(table)
 	return w
 }
 
-// run starts a replica that knows the given events, and stops it with the test.
-func (w *world) run(known []eventsourcing.EventType) *aggregator.Runner {
+// replica makes one that knows the events and keeps the view.
+func (w *world) replica(known []eventsourcing.EventType) *aggregator.Runner {
 	w.t.Helper()
-	registry, err := eventsourcing.NewRegistry(known...)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	runner, err := aggregator.New(aggregator.Options{
-		DB: w.db, Registry: registry, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
-		Views: []aggregator.View{aggregator.Define[thing, event]("things", "thing", evolve)},
-		Read: func(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-			q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID}
-			if r.Aggregate != "" {
-				q.Aggregates = []string{r.Aggregate}
-			}
-			return eventstore.ReadFrom(ctx, tx, q)
-		},
-		Wake: ticking,
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
-	done := make(chan error)
-	go func() { done <- runner.Run(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-	})
-	return runner
+	return w.Runner(aggregatortest.Replica{Known: known, Views: []aggregator.View{things()}})
 }
 
-// ticking wakes often: the tests below are about what a view does, not when.
-func ticking() (<-chan struct{}, func()) {
-	wake := make(chan struct{}, 1)
-	ctx, stop := context.WithCancel(context.Background())
-	go func() {
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				select {
-				case wake <- struct{}{}:
-				default:
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return wake, stop
+// run starts a replica and stops it with the test.
+func (w *world) run(known []eventsourcing.EventType) *aggregator.Runner {
+	w.t.Helper()
+	r := w.replica(known)
+	w.Start(r)
+	return r
+}
+
+// named gives a payload its event.
+func named(t *testing.T, id uuid.UUID, p event) eventsourcing.Event {
+	t.Helper()
+	body, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "thing.made"
+	switch p.(type) {
+	case added:
+		name = "thing.added"
+	case broken:
+		name = "thing.broken"
+	}
+	return eventsourcing.Event{ID: uuid.New(), AggregateID: id, Name: name, Payload: body}
 }
 
 // append records a thing's events and gives the last position.
@@ -160,40 +122,50 @@ func (w *world) append(id uuid.UUID, payloads ...event) int64 {
 	w.t.Helper()
 	var events []eventsourcing.Event
 	for _, p := range payloads {
-		name := map[bool]string{true: "thing.made"}[p == event(made{})]
-		switch p.(type) {
-		case added:
-			name = "thing.added"
-		case broken:
-			name = "thing.broken"
-		}
-		body, err := json.Marshal(p)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		events = append(events, eventsourcing.Event{ID: uuid.New(), AggregateID: id, Name: name, Payload: body})
+		events = append(events, named(w.t, id, p))
 	}
-	receipts, err := w.log.Append(w.t.Context(), events)
+	receipts, err := w.Log.Append(w.t.Context(), events)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return receipts[len(receipts)-1].Position
 }
 
+// status is how the view stands.
+func (w *world) status(r *aggregator.Runner) aggregator.Status {
+	w.t.Helper()
+	all, err := r.Status(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return all[0]
+}
+
+// until waits for a state of the view.
+func (w *world) until(r *aggregator.Runner, what string, ok func(aggregator.Status) bool) {
+	w.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		s := w.status(r)
+		if ok(s) {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("the view is not %s: %+v", what, s)
+		}
+	}
+}
+
 func (w *world) await(r *aggregator.Runner, position int64) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
-	defer cancel()
-	if !r.Wait(ctx, []string{"things"}, position) {
-		w.t.Fatalf("the view did not reach position %d", position)
-	}
+	w.until(r, "at the position", func(s aggregator.Status) bool { return s.Position >= position })
 }
 
 // sums are the rows as the view shows them.
 func (w *world) sums() map[uuid.UUID]int {
 	w.t.Helper()
 	var rows []thing
-	if err := w.db.NewSelect().Model(&rows).Scan(w.t.Context()); err != nil {
+	if err := w.DB.NewSelect().Model(&rows).Scan(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	sums := make(map[uuid.UUID]int)
@@ -252,12 +224,8 @@ func TestAPoisonEventStopsOnlyItsAggregate(t *testing.T) {
 	if got := w.sums(); got[sick] != 1 || got[well] != 7 {
 		t.Errorf("rows %v, want %s: 1 and %s: 7", got, sick, well)
 	}
-	status, err := r.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if status[0].Parked != 2 {
-		t.Errorf("%d parked, want 2", status[0].Parked)
+	if got := w.status(r).Parked; got != 2 {
+		t.Errorf("%d parked, want 2", got)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"strings"
 
 	"github.com/google/uuid"
@@ -44,11 +43,7 @@ func foldingOf[Row, E any](evolve eventsourcing.Evolve[Row, E]) func(string, *ev
 		rows := make(map[uuid.UUID]*Row)
 		return Folding{
 			Add: func(e eventsourcing.Recorded) error {
-				payload, err := decodeSafely(registry, e)
-				if err != nil {
-					return &EventError{Event: e, Err: err}
-				}
-				next, err := step(rows[e.AggregateID], payload, e, evolve)
+				next, err := step(rows[e.AggregateID], e, evolve, projection{read: registry.Read})
 				if err != nil {
 					return &EventError{Event: e, Err: err}
 				}
@@ -110,13 +105,9 @@ func (t table[Row]) strays(ctx context.Context, db bun.IDB, limit int) ([]uuid.U
 func (t table[Row]) arrays(rows []*Row) (names []string, unnest string, args []any) {
 	casts := make([]string, 0, len(t.fields))
 	for _, f := range t.fields {
-		column := reflect.MakeSlice(reflect.SliceOf(f.StructField.Type), len(rows), len(rows))
-		for i, row := range rows {
-			column.Index(i).Set(f.Value(reflect.ValueOf(row).Elem()))
-		}
 		names = append(names, string(f.SQLName))
 		casts = append(casts, "?::"+f.CreateTableSQLType+"[]")
-		args = append(args, pgdialect.Array(column.Interface()))
+		args = append(args, pgdialect.Array(column(f, rows)))
 	}
 	return names, "unnest(" + strings.Join(casts, ", ") + ")", args
 }

@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -9,14 +10,17 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"onepg/internal/eventsourcing"
 )
 
-// progress is what this process knows of how far views have come, whichever
-// replica took them there. It only ever lags behind the truth.
+// progress is what this process believes of how far views have come, whichever
+// replica took them there. It says when to look; what is true says the database.
 type progress struct {
 	mu        sync.Mutex
 	positions map[string]int64
-	moved     chan struct{} // closed and replaced when a position grows
+	moved     chan struct{} // closed and replaced when a position changes
 }
 
 func newProgress() *progress {
@@ -30,12 +34,27 @@ func (p *progress) known(view string) bool {
 	return ok
 }
 
+// advance takes a view forward.
 func (p *progress) advance(view string, position int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if old, ok := p.positions[view]; ok && old >= position {
-		return
+	if old, ok := p.positions[view]; !ok || old < position {
+		p.put(view, position)
 	}
+}
+
+// correct takes a view to where the database says it is, also back: a
+// notification may have lied. Not for every look, because one that was slow
+// would take the view back too.
+func (p *progress) correct(view string, position int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.positions[view] != position {
+		p.put(view, position)
+	}
+}
+
+func (p *progress) put(view string, position int64) {
 	p.positions[view] = position
 	close(p.moved)
 	p.moved = make(chan struct{})
@@ -51,14 +70,7 @@ func (p *progress) reached(views []string, position int64) (bool, <-chan struct{
 			return false, p.moved
 		}
 	}
-	return true, nil
-}
-
-// next gives a channel that is closed when any view moves.
-func (p *progress) next() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.moved
+	return true, p.moved
 }
 
 // Heard takes a notification of the channel views:updated: "view,position" from
@@ -72,12 +84,41 @@ func (r *Runner) Heard(payload string) {
 }
 
 // lookInterval is how often a waiting request asks the database itself: only
-// needed when another replica moves the view and its notification is lost.
+// needed when another replica moves the view and its notification is lost, and
+// when an event is parked.
 const lookInterval = 250 * time.Millisecond
 
-// Wait returns true as soon as each view has read the log up to the position,
-// on whichever replica, and false when ctx ends first.
-func (r *Runner) Wait(ctx context.Context, views []string, position int64) bool {
+// Wait returns true as soon as each view shows each of the events, on whichever
+// replica, and false when ctx ends first. A view that has read an event but
+// parked its aggregate does not show it.
+func (r *Runner) Wait(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
+	if len(views) == 0 || len(events) == 0 {
+		return true
+	}
+	var position int64
+	for _, e := range events {
+		position = max(position, e.Position)
+	}
+	for {
+		if !r.WaitPosition(ctx, views, position) {
+			return false
+		}
+		if shown, err := r.shown(ctx, views, events); shown && err == nil {
+			return true
+		}
+		if wait(ctx, lookInterval); ctx.Err() != nil {
+			return false
+		}
+		r.refresh(ctx, views, r.progress.correct)
+	}
+}
+
+// WaitPosition returns true as soon as each view is believed to have read the
+// log up to the position, and false when ctx ends first.
+//
+// Why Wait begins with it: a thousand requests that wait for the same
+// batch ask the database once each, when there is something to see.
+func (r *Runner) WaitPosition(ctx context.Context, views []string, position int64) bool {
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
 	for {
@@ -88,25 +129,55 @@ func (r *Runner) Wait(ctx context.Context, views []string, position int64) bool 
 		select {
 		case <-moved:
 		case <-look.C:
-			r.refresh(ctx, views)
+			r.refresh(ctx, views, r.progress.advance)
 		case <-ctx.Done():
 			return false
 		}
 	}
 }
 
+// shown asks view_locks, which moves with the rows: the number of events that
+// some view does not show has to be zero.
+func (r *Runner) shown(ctx context.Context, views []string, events []eventsourcing.Receipt) (bool, error) {
+	newest := make(map[uuid.UUID]int, len(events))
+	for _, e := range events {
+		newest[e.AggregateID] = max(newest[e.AggregateID], e.Version)
+	}
+	ids, versions := make([]uuid.UUID, 0, len(newest)), make([]int, 0, len(newest))
+	for id, version := range newest {
+		ids, versions = append(ids, id), append(versions, version)
+	}
+	var missing int
+	err := r.reader.NewRaw(`SELECT count(*)
+	   FROM unnest(?::uuid[], ?::integer[]) AS e (aggregate_id, version) CROSS JOIN unnest(ARRAY[?]) AS v (name)
+	   LEFT JOIN view_locks l ON l.view = v.name AND l.aggregate_id = e.aggregate_id
+	  WHERE coalesce(l.version, 0) < e.version`, pgdialect.Array(ids), pgdialect.Array(versions), bun.List(views)).Scan(ctx, &missing)
+	if err != nil {
+		return false, fmt.Errorf("ask whether %d views show %d events: %w", len(views), len(events), err)
+	}
+	return missing == 0, nil
+}
+
 // WaitVersion returns true as soon as the view has applied the aggregate's
 // version or a later one, on whichever replica, and false when ctx ends first.
+// The event need not be recorded yet.
 func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.UUID, version int) bool {
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
 	for {
-		moved := r.progress.next()
-		var applied []int
-		err := r.db.NewSelect().Table("view_locks").Column("version").
-			Where("view = ?", view).Where("aggregate_id = ?", aggregateID).Scan(ctx, &applied)
-		if err == nil && len(applied) == 1 && applied[0] >= version {
+		_, moved := r.progress.reached(nil, 0)
+		var applied int
+		var position int64
+		err := r.reader.NewRaw(`SELECT
+		   coalesce((SELECT l.version FROM view_locks l WHERE l.view = ?0 AND l.aggregate_id = ?1), 0),
+		   coalesce((SELECT e."position" FROM events e WHERE e.aggregate_id = ?1 AND e.version = ?2), 0)`,
+			view, aggregateID, version).Scan(ctx, &applied, &position)
+		switch {
+		case err == nil && applied >= version:
 			return true
+		case err == nil && position > 0:
+			event := eventsourcing.Receipt{AggregateID: aggregateID, Version: version, Position: position}
+			return r.Wait(ctx, []string{view}, []eventsourcing.Receipt{event})
 		}
 		select {
 		case <-moved:
@@ -117,19 +188,19 @@ func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.
 	}
 }
 
-// refresh reads the positions as they are committed. A failure leaves them as
+// refresh notes the positions as they are committed. A failure leaves them as
 // they were: whoever waits asks again.
-func (r *Runner) refresh(ctx context.Context, views []string) {
+func (r *Runner) refresh(ctx context.Context, views []string, note func(view string, position int64)) {
 	var rows []struct {
 		View     string `bun:"view"`
 		Position int64  `bun:"position"`
 	}
-	err := r.db.NewSelect().Table("view_positions").Column("view", "position").
+	err := r.reader.NewSelect().Table("view_positions").Column("view", "position").
 		Where("view IN (?)", bun.List(views)).Scan(ctx, &rows)
 	if err != nil {
 		return
 	}
 	for _, row := range rows {
-		r.progress.advance(row.View, row.Position)
+		note(row.View, row.Position)
 	}
 }

@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"reflect"
 	"strings"
@@ -27,11 +28,17 @@ func tableOf[Row any](db bun.IDB, name string) table[Row] {
 	return table[Row]{name: name, alias: parsed.SQLAlias, key: parsed.PKs[0], fields: parsed.Fields}
 }
 
-// load gives the stored rows of the histories' aggregates.
+// load gives the stored rows of the histories' aggregates. One that begins here
+// has none.
 func (t table[Row]) load(ctx context.Context, db bun.IDB, work []*history) (map[uuid.UUID]*Row, error) {
-	ids := make([]uuid.UUID, len(work))
-	for i, h := range work {
-		ids[i] = h.aggregateID
+	ids := make([]uuid.UUID, 0, len(work))
+	for _, h := range work {
+		if h.events[0].Version > 1 {
+			ids = append(ids, h.aggregateID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil //nolint:nilnil // no rows: a nil map is an empty one
 	}
 	var rows []*Row
 	err := db.NewSelect().Model(&rows).ModelTableExpr("? AS ?", bun.Ident(t.name), t.alias).
@@ -69,6 +76,38 @@ func (t table[Row]) upsert(ctx context.Context, db bun.IDB, rows []*Row) error {
 		return fmt.Errorf("write %d rows of %s: %w", len(rows), t.name, err)
 	}
 	return nil
+}
+
+// column is the values that the rows have for a field, as a slice.
+func column[Row any](f *schema.Field, rows []*Row) any {
+	if t := f.StructField.Type; t.Kind() == reflect.Pointer && t.Implements(reflect.TypeFor[driver.Valuer]()) {
+		values := make([]nullable, len(rows))
+		for i, row := range rows {
+			values[i] = nullable{f.Value(reflect.ValueOf(row).Elem())}
+		}
+		return values
+	}
+	values := reflect.MakeSlice(reflect.SliceOf(f.StructField.Type), len(rows), len(rows))
+	for i, row := range rows {
+		values.Index(i).Set(f.Value(reflect.ValueOf(row).Elem()))
+	}
+	return values.Interface()
+}
+
+// nullable is a pointer to a driver.Valuer whose nil is NULL. Why: pgdialect
+// would call the method of the nil pointer.
+type nullable struct{ pointer reflect.Value }
+
+// Value is what is pointed to.
+func (n nullable) Value() (driver.Value, error) {
+	if n.pointer.IsNil() {
+		return nil, nil
+	}
+	valuer, ok := n.pointer.Interface().(driver.Valuer)
+	if !ok {
+		return nil, fmt.Errorf("%s is no driver.Valuer", n.pointer.Type())
+	}
+	return valuer.Value() //nolint:wrapcheck // the caller says what it was writing
 }
 
 // remove deletes the rows of aggregates that ended.

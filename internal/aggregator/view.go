@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -18,23 +19,44 @@ type View struct {
 	Name string
 	// Aggregate is whose events are folded.
 	Aggregate string
+	// Revision counts the versions of the fold, from 1.
+	Revision int
 
-	project project
-	folding func(view string, registry *eventsourcing.Registry) Folding
+	project func(ctx context.Context, p projection) error
+	folding func(table string, registry *eventsourcing.Registry) Folding
 }
 
-// project brings the rows of a table up to date with the work. It marks the
-// histories that failed; an error is about the database.
-type project func(ctx context.Context, tx bun.IDB, table string, work []*history) error
+// Revision is the option for a view whose rows mean something else than they
+// did: raise it by one when evolve or the row's columns change. The view is then
+// rebuilt when the program starts, and the rows that are there are served, and
+// kept up to date by the new rule, until the new ones replace them. A replica of
+// an older program leaves a view of a newer revision alone.
+func Revision(n int) func(*View) {
+	return func(v *View) { v.Revision = n }
+}
+
+// projection is one step of a view: the work to bring into a table.
+type projection struct {
+	tx    bun.IDB
+	table string
+	work  []*history
+	// read lifts an event to its newest schema version and makes its payload a
+	// value of the view's E.
+	read func(eventsourcing.Recorded) (newest eventsourcing.Recorded, payload any, err error)
+	// took adds up, by the events' names, how long decoding and folding took.
+	took map[string]time.Duration
+}
 
 // history is what a batch has of one aggregate: its next events in order.
 type history struct {
 	aggregateID uuid.UUID
 	events      []eventsourcing.Recorded
-	payloads    []any       // decoded, parallel to events
 	applied     int         // how many of the events the row now shows
 	failed      *EventError // why the next one could not be applied
 }
+
+// reset forgets an attempt to apply the history.
+func (h *history) reset() { h.applied, h.failed = 0, nil }
 
 // Define makes a view whose rows are Rows and whose events are Es.
 //
@@ -43,42 +65,49 @@ type history struct {
 // aggregate's payloads. evolve is the view's only rule: the live view, a
 // rebuild, time travel, the history's changes and verification all come from
 // it.
-func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row, E]) View {
-	return View{
-		Name:      name,
-		Aggregate: aggregate,
-		folding:   foldingOf(evolve),
-		project: func(ctx context.Context, tx bun.IDB, table string, work []*history) error {
-			t := tableOf[Row](tx, table)
-			rows, err := t.load(ctx, tx, work)
-			if err != nil {
-				return err
-			}
-			var upserts []*Row
-			var deletes []uuid.UUID
-			for _, h := range work {
-				before := rows[h.aggregateID]
-				after := fold(before, h, evolve)
-				if after != nil {
-					upserts = append(upserts, after)
-				} else if before != nil {
-					deletes = append(deletes, h.aggregateID)
-				}
-			}
-			if err := t.upsert(ctx, tx, upserts); err != nil {
-				return err
-			}
-			return t.remove(ctx, tx, deletes)
-		},
+//
+// The table has to be one that can be exchanged: no SQL view, foreign key,
+// trigger or policy may be tied to it.
+func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row, E], options ...func(*View)) View {
+	v := View{Name: name, Aggregate: aggregate, Revision: 1, folding: foldingOf(evolve)}
+	for _, option := range options {
+		option(&v)
 	}
+	v.project = func(ctx context.Context, p projection) error {
+		t := tableOf[Row](p.tx, p.table)
+		rows, err := t.load(ctx, p.tx, p.work)
+		if err != nil {
+			return err
+		}
+		var upserts []*Row
+		var deletes []uuid.UUID
+		for _, h := range p.work {
+			before := rows[h.aggregateID]
+			after := fold(before, h, evolve, p)
+			switch {
+			case h.applied == 0:
+			case after != nil:
+				upserts = append(upserts, after)
+			case before != nil:
+				deletes = append(deletes, h.aggregateID)
+			}
+		}
+		if err := t.upsert(ctx, p.tx, upserts); err != nil {
+			return err
+		}
+		return t.remove(ctx, p.tx, deletes)
+	}
+	return v
 }
 
 // fold applies an aggregate's next events to its row, up to the first that
 // fails. A panic in evolve counts as a failure of that event: it is the view's
 // rule that is wrong, not the program.
-func fold[Row, E any](row *Row, h *history, evolve eventsourcing.Evolve[Row, E]) *Row {
-	for i, e := range h.events {
-		next, err := step(row, h.payloads[i], e, evolve)
+func fold[Row, E any](row *Row, h *history, evolve eventsourcing.Evolve[Row, E], p projection) *Row {
+	for _, e := range h.events {
+		began := now()
+		next, err := step(row, e, evolve, p)
+		p.took[e.Name] += time.Since(began)
 		if err != nil {
 			h.failed = &EventError{Event: e, Err: err}
 			return row
@@ -89,20 +118,21 @@ func fold[Row, E any](row *Row, h *history, evolve eventsourcing.Evolve[Row, E])
 	return row
 }
 
-func step[Row, E any](row *Row, decoded any, e eventsourcing.Recorded, evolve eventsourcing.Evolve[Row, E]) (next *Row, err error) {
+func step[Row, E any](row *Row, e eventsourcing.Recorded, evolve eventsourcing.Evolve[Row, E], p projection) (next *Row, err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v", cause)
 		}
 	}()
-	switch payload := decoded.(type) {
-	case E:
-		return evolve(row, payload, e)
-	case error: // it could not be decoded
-		return nil, payload
-	default:
+	e, decoded, err := p.read(e)
+	if err != nil {
+		return nil, err
+	}
+	payload, ok := decoded.(E)
+	if !ok {
 		return nil, fmt.Errorf("payload %T is none of the events that %s folds", decoded, reflect.TypeFor[Row]())
 	}
+	return evolve(row, payload, e)
 }
 
 // EventError says which event a view could not apply, and why.
@@ -118,3 +148,6 @@ func (e *EventError) Error() string {
 
 // Unwrap gives the cause.
 func (e *EventError) Unwrap() error { return e.Err }
+
+// now measures durations; no decision depends on it.
+func now() time.Time { return time.Now() } //nolint:forbidigo // see above

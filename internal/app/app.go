@@ -29,6 +29,7 @@ import (
 	"onepg/internal/eventstore"
 	"onepg/internal/httpapi"
 	"onepg/internal/listener"
+	"onepg/internal/tail"
 )
 
 // Options are what the program is made of.
@@ -49,10 +50,12 @@ type App struct {
 	metrics  *prometheus.Registry
 	database *Database
 	pools    pools
+	registry *eventsourcing.Registry
 	log      *eventstore.Log
 	sealer   *eventstore.Sealer
 	listener *listener.Listener
 	views    *aggregator.Runner
+	streams  []*tail.Broadcast
 	api      *httpapi.API
 	socket   net.Listener
 	ops      net.Listener // nil when /metrics is part of the API
@@ -87,16 +90,21 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.pools.measure(a.metrics)
-	parts := a.assemble()
-	a.pools.fit(len(parts.views))
-	registry, err := eventsourcing.NewRegistry(parts.events...)
-	if err != nil {
-		return fmt.Errorf("register the events: %w", err)
-	}
 	a.log = eventstore.Open(eventstore.Options{
 		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
 	})
-	if err := a.log.Register(ctx, registry.Types()); err != nil {
+	parts, err := a.assemble()
+	if err != nil {
+		return err
+	}
+	a.pools.fit(len(parts.views))
+	if a.registry, err = eventsourcing.NewRegistry(parts.events...); err != nil {
+		return fmt.Errorf("register the events: %w", err)
+	}
+	if err := a.log.Check(ctx, a.registry); err != nil {
+		return err
+	}
+	if err := a.log.Register(ctx, a.registry.Types()); err != nil {
 		return err
 	}
 	a.sealer = eventstore.NewSealer(eventstore.SealerOptions{DB: a.pools.reader, Metrics: a.metrics, Logger: a.logger})
@@ -105,7 +113,7 @@ func (a *App) build(ctx context.Context) error {
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
 	})
 	if a.views, err = aggregator.New(aggregator.Options{
-		DB: a.pools.views, Read: readLog, Registry: registry, Views: parts.views,
+		DB: a.pools.views, Rebuilder: a.pools.rebuild, Reader: a.pools.reader, Read: readLog, Registry: a.registry, Views: parts.views,
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
 	}); err != nil {
 		return fmt.Errorf("prepare the views: %w", err)
@@ -143,6 +151,9 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Go(func() error { return a.views.Run(background) })
 	parts.Go(func() error { return a.sealer.Run(background) })
 	parts.Go(func() error { return a.relay(background) })
+	for _, s := range a.streams {
+		parts.Go(func() error { return s.Run(background) })
+	}
 	parts.Go(func() error {
 		a.database.Supervise(background)
 		return nil

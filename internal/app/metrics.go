@@ -9,7 +9,7 @@ import (
 )
 
 // measure publishes what is asked for when Prometheus asks: the listener's
-// counters and the lag of each view as the database knows it.
+// counters and the head of the log. The views publish their own.
 func (a *App) measure() {
 	counter := func(name, help string, value func(listener.Status) float64) {
 		a.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
@@ -30,43 +30,24 @@ func (a *App) measure() {
 			}
 			return 0
 		}),
-		viewCollector{a: a},
+		headCollector{a: a},
 	)
 }
 
-// viewCollector asks the database how far the views are. A database that does
-// not answer leaves the figures out instead of showing old ones.
-type viewCollector struct{ a *App }
+// headCollector asks the database how long the log is. One that does not answer
+// leaves the figure out instead of showing an old one.
+type headCollector struct{ a *App }
 
-//nolint:gochecknoglobals // the descriptions are constants
-var (
-	lagEvents  = prometheus.NewDesc("onepg_view_lag_events", "Events in the log that the view has not read.", []string{"view"}, nil)
-	lagSeconds = prometheus.NewDesc("onepg_view_lag_seconds", "Age of the oldest event that the view has not read.", []string{"view"}, nil)
-	parked     = prometheus.NewDesc("onepg_view_parked_aggregates", "Aggregates whose next event the view could not apply.", []string{"view"}, nil)
-	logHead    = prometheus.NewDesc("onepg_log_head_position", "The last position of the log.", nil, nil)
-)
+//nolint:gochecknoglobals // the description is a constant
+var logHead = prometheus.NewDesc("onepg_log_head_position", "The last position of the log.", nil, nil)
 
 // Describe is for Prometheus.
-func (viewCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- lagEvents
-	ch <- lagSeconds
-	ch <- parked
-	ch <- logHead
-}
+func (headCollector) Describe(ch chan<- *prometheus.Desc) { ch <- logHead }
 
 // Collect is for Prometheus.
-func (c viewCollector) Collect(ch chan<- prometheus.Metric) {
+func (c headCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
-	views, err := c.a.views.Status(ctx)
-	if err != nil {
-		return
-	}
-	for _, v := range views {
-		ch <- prometheus.MustNewConstMetric(lagEvents, prometheus.GaugeValue, float64(v.LagEvents), v.Name)
-		ch <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, v.LagSeconds, v.Name)
-		ch <- prometheus.MustNewConstMetric(parked, prometheus.GaugeValue, float64(v.Parked), v.Name)
-	}
 	if head, err := c.a.log.Head(ctx); err == nil {
 		ch <- prometheus.MustNewConstMetric(logHead, prometheus.CounterValue, float64(head))
 	}

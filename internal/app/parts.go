@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -13,6 +15,7 @@ import (
 	"onepg/internal/httpapi"
 	"onepg/internal/postgres"
 	"onepg/internal/strictjson"
+	"onepg/internal/tail"
 )
 
 // viewsUpdated is the channel on which a view's new position is announced.
@@ -23,10 +26,12 @@ type parts struct {
 	domains []domains.Domain
 	events  []eventsourcing.EventType
 	views   []aggregator.View
+	// registry holds the events.
+	registry *eventsourcing.Registry
 }
 
 // assemble makes the domains. What they are given works once the program runs.
-func (a *App) assemble() parts {
+func (a *App) assemble() (parts, error) {
 	var p parts
 	for _, construct := range a.options.Domains {
 		d := construct(domains.Deps{
@@ -34,12 +39,21 @@ func (a *App) assemble() parts {
 			WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
 				return a.views.WaitVersion(ctx, view, id, version)
 			},
+			Past:   pastLog{a},
+			Append: a.record,
+			Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
+				return a.views.Wait(ctx, views, events)
+			},
+			Commands: eventsourcing.Commands{Log: a.log, Actor: a.actor},
 		})
+		if d.Err != nil {
+			return p, fmt.Errorf("domain %s: %w", d.Name, d.Err)
+		}
 		p.domains = append(p.domains, d)
 		p.events = append(p.events, d.Events...)
 		p.views = append(p.views, d.Views...)
 	}
-	return p
+	return p, nil
 }
 
 // routes puts everything behind the HTTP edge.
@@ -52,7 +66,7 @@ func (a *App) routes(p parts) error {
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
 			AnswerTimeout: c.Limits.AnswerTimeout, IdleTimeout: c.Limits.IdleTimeout,
-			ShutdownTimeout: c.ShutdownTimeout,
+			ShutdownTimeout: c.ShutdownTimeout, StreamClients: c.Limits.StreamClients, Heartbeat: c.Limits.StreamHeartbeat,
 		},
 	})
 	if err != nil {
@@ -66,14 +80,17 @@ func (a *App) routes(p parts) error {
 				Types:  d.Events,
 				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
 				Append: a.log.Append,
-				Shown:  a.shown(d.Views),
-				Actor:  func(context.Context) string { return "anonymous" },
+				Shown:  a.shown(d),
+				Actor:  a.actor,
 			})
 		}
 		d.Routes(group)
 	}
-	api.Events(logReader{a.log})
-	httpapi.Views(api, a.views.Status)
+	if err := a.stream(p); err != nil {
+		return err
+	}
+	api.Events(logReader{a.log, a.registry})
+	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
 	return api.Err()
 }
 
@@ -97,15 +114,17 @@ func postable(types []eventsourcing.EventType) bool {
 	return false
 }
 
-// shown waits until each of the views has read the log up to the last of the
-// events.
-func (a *App) shown(views []aggregator.View) func(context.Context, []eventsourcing.Receipt) bool {
-	names := make([]string, len(views))
-	for i, v := range views {
-		names[i] = v.Name
+// shown waits until each of the domain's views of its own aggregates shows the
+// events. A view of another domain's aggregates has nothing to do with them.
+func (a *App) shown(d domains.Domain) func(context.Context, []eventsourcing.Receipt) bool {
+	var names []string
+	for _, v := range d.Views {
+		if slices.ContainsFunc(d.Events, func(t eventsourcing.EventType) bool { return t.Aggregate() == v.Aggregate }) {
+			names = append(names, v.Name)
+		}
 	}
 	return func(ctx context.Context, receipts []eventsourcing.Receipt) bool {
-		return a.views.Wait(ctx, names, receipts[len(receipts)-1].Position)
+		return a.views.Wait(ctx, names, receipts)
 	}
 }
 
@@ -137,21 +156,58 @@ func (a *App) relay(ctx context.Context) error {
 
 // readLog is how views read the log, inside their own transaction.
 func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID}
+	q := eventstore.Query{
+		After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit, PayloadBudget: r.PayloadBudget,
+	}
 	if r.Aggregate != "" {
 		q.Aggregates = []string{r.Aggregate}
 	}
 	return eventstore.ReadFrom(ctx, tx, q)
 }
 
-// logReader is the log as the HTTP routes see it.
-type logReader struct{ *eventstore.Log }
+// logReader is the log as the HTTP routes see it: old events come out in their
+// newest schema versions.
+type logReader struct {
+	*eventstore.Log
+
+	registry *eventsourcing.Registry
+}
+
+// Stretch reads one page of the log for a stream.
+func (l logReader) Stretch(ctx context.Context, s tail.Stretch) ([]eventsourcing.Recorded, error) {
+	q := eventstore.Query{
+		After: s.After, UpTo: s.UpTo, Limit: s.Limit, AggregateID: s.Filter.AggregateID, Name: s.Filter.Name,
+	}
+	if s.Filter.Aggregate != "" {
+		q.Aggregates = []string{s.Filter.Aggregate}
+	}
+	return l.Read(ctx, q)
+}
 
 // Page reads one page of the log.
 func (l logReader) Page(ctx context.Context, f httpapi.LogFilter, limit int) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, Limit: limit}
+	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, CorrelationID: f.CorrelationID, Limit: limit}
 	if f.Aggregate != "" {
 		q.Aggregates = []string{f.Aggregate}
 	}
-	return l.Read(ctx, q)
+	events, err := l.Read(ctx, q)
+	for i := range events {
+		events[i] = l.newest(events[i])
+	}
+	return events, err
+}
+
+// Event reads one event.
+func (l logReader) Event(ctx context.Context, id uuid.UUID) (eventsourcing.Recorded, bool, error) {
+	e, found, err := l.Log.Event(ctx, id)
+	return l.newest(e), found, err
+}
+
+// newest is the event in its newest schema version. One that cannot be lifted
+// here, because a newer program recorded it, is shown as it is.
+func (l logReader) newest(e eventsourcing.Recorded) eventsourcing.Recorded {
+	if newest, err := l.registry.Upcast(e); err == nil {
+		return newest
+	}
+	return e
 }

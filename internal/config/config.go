@@ -34,6 +34,7 @@ type Config struct {
 	Database Database
 	Limits   Limits
 	Log      Log
+	Payments Payments
 	// PollInterval is how long a view may sleep when no notification wakes it.
 	PollInterval time.Duration
 	// ShutdownTimeout is how long requests in flight get to finish.
@@ -87,6 +88,12 @@ type Limits struct {
 	BodyTimeout   time.Duration
 	AnswerTimeout time.Duration
 	IdleTimeout   time.Duration
+	// StreamClients bounds the open streams, StreamBuffer the messages of each
+	// stream that are kept for clients to take, and StreamHeartbeat the silence
+	// on one.
+	StreamClients   int
+	StreamBuffer    int
+	StreamHeartbeat time.Duration
 }
 
 // Log says what is logged and in which shape.
@@ -94,6 +101,17 @@ type Log struct {
 	Level slog.Level
 	// Format is "text", "json", or empty: text on a terminal, json elsewhere.
 	Format string
+}
+
+// Payments is what an operator decides about payments. Amounts are decimals as
+// text, in USD; package payments says what they mean.
+type Payments struct {
+	Limits     map[string]string // by method
+	Rates      map[string]string // by currency
+	ReviewOver string
+	HighRisk   int
+	RiskWindow time.Duration
+	RiskBurst  int
 }
 
 // Setting is one row as it was resolved, safe to print.

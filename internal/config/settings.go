@@ -29,7 +29,7 @@ type value interface {
 // table binds each setting to its field of c. A new setting is a field and a
 // row; nothing else has to know about it.
 func table(c *Config) []setting {
-	db, limits := &c.Database, &c.Limits
+	db, limits, payments := &c.Database, &c.Limits, &c.Payments
 	return []setting{
 		{"APP_ADDR", "127.0.0.1:8080", "Address the API listens on; with APP_AUTH=none it must be a loopback address.", address(&c.Addr)},
 		{"APP_OPS_ADDR", "", "Address that serves /metrics and pprof apart from the API; empty for none.", optional(address(&c.OpsAddr))},
@@ -56,7 +56,16 @@ func table(c *Config) []setting {
 		{"APP_BODY_TIMEOUT", "15s", "Longest time to read a request's body.", duration(&limits.BodyTimeout)},
 		{"APP_ANSWER_TIMEOUT", "30s", "Longest time to write an answer; for streams, one message.", duration(&limits.AnswerTimeout)},
 		{"APP_IDLE_TIMEOUT", "60s", "Longest silence on a connection between two requests.", duration(&limits.IdleTimeout)},
+		{"APP_STREAM_CLIENTS", "1000", "Most live streams open at a time.", number(&limits.StreamClients, 1, maxStreams)},
+		{"APP_STREAM_BUFFER", "256", "Messages kept for the clients of a live stream to take.", number(&limits.StreamBuffer, 1, maxBuffer)},
+		{"APP_STREAM_HEARTBEAT", "15s", "Longest silence on a live stream.", duration(&limits.StreamHeartbeat)},
 		{"APP_SHUTDOWN_TIMEOUT", "10s", "Longest wait for requests in flight when stopping.", duration(&c.ShutdownTimeout)},
+		{"APP_PAYMENT_LIMITS", "credit_card=50000,debit_card=25000,bank_transfer=250000,wallet=15000", "Most that may be paid at once in USD, by method; a method left out is not accepted.", amounts(&payments.Limits)},
+		{"APP_PAYMENT_REVIEW_OVER", "10000", "Amount in USD over which a payment of high risk is put before a person.", amount(&payments.ReviewOver)},
+		{"APP_PAYMENT_RATES", "EUR=0.9,GBP=0.8,CHF=0.9,JPY=150,CNY=7,INR=85,CAD=1.4,AUD=1.5,NZD=1.7,SEK=10,NOK=10,DKK=6.7,PLN=4,CZK=23,HUF=360,RON=4.5,ILS=3.6,AED=3.67,SAR=3.75,ZAR=18,BRL=5.5,MXN=18,SGD=1.3,HKD=7.8,KRW=1400,THB=34,KWD=0.31,BHD=0.376", "What counts as 1 USD for the two above; a currency left out is not accepted.", amounts(&payments.Rates)},
+		{"APP_PAYMENT_HIGH_RISK", "70", "Risk score, 0 to 100, from which a risk is high.", number(&payments.HighRisk, 0, maxScore)},
+		{"APP_PAYMENT_RISK_WINDOW", "24h", "How long a customer's payments count as recent.", duration(&payments.RiskWindow)},
+		{"APP_PAYMENT_RISK_BURST", "5", "How many recent payments raise a customer's risk.", number(&payments.RiskBurst, 1, maxBurst)},
 	}
 }
 

@@ -17,6 +17,9 @@ const (
 	// maxBytes is PostgreSQL's largest field.
 	maxBytes = 1 << 30
 	maxBatch = 100_000
+	// A stream costs a connection and some 20 kB; a message kept is shared.
+	maxStreams = 100_000
+	maxBuffer  = 10_000
 	// maxDepth stays far from where PostgreSQL's JSON parser runs out of stack.
 	maxDepth  = 1000
 	minHeader = 1 << 10
@@ -25,6 +28,9 @@ const (
 	// switches a timeout off.
 	minDuration = time.Millisecond
 	maxDuration = 24 * time.Hour
+	// maxScore is the highest risk there is; one more, so that none is high.
+	maxScore = 101
+	maxBurst = 100
 )
 
 // parsed is a value whose text is read by parse.
@@ -121,6 +127,34 @@ func duration(field *time.Duration) value {
 			return 0, errors.New("must be a time with its unit from 1ms to 24h, such as 500ms, 5s or 1m30s")
 		}
 		return d, nil
+	}}
+}
+
+// amount is a decimal of more than zero, kept as text so that it stays exact.
+func amount(field *string) value { return &parsed[string]{field: field, parse: parseAmount} }
+
+func parseAmount(s string) (string, error) {
+	if digits := strings.Replace(s, ".", "", 1); strings.Trim(digits, "0123456789") != "" || strings.Trim(digits, "0") == "" ||
+		strings.HasPrefix(s, ".") || strings.HasSuffix(s, ".") {
+		return "", errors.New("must be a decimal of more than zero, such as 10000 or 0.5")
+	}
+	return s, nil
+}
+
+// amounts are amounts by name: a=1,b=2.5.
+func amounts(field *map[string]string) value {
+	return &parsed[map[string]string]{field: field, parse: func(s string) (map[string]string, error) {
+		all := make(map[string]string)
+		for pair := range strings.SplitSeq(s, ",") {
+			name, text, found := strings.Cut(strings.TrimSpace(pair), "=")
+			_, twice := all[name]
+			decimal, err := parseAmount(text)
+			if !found || name == "" || twice || err != nil {
+				return nil, errors.New("must be names with their amounts, such as a=100,b=0.5, each name once")
+			}
+			all[name] = decimal
+		}
+		return all, nil
 	}}
 }
 

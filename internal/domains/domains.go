@@ -32,8 +32,13 @@ type Domain struct {
 	Events []eventsourcing.EventType
 	// Views are the read models that its queries read.
 	Views []aggregator.View
+	// Stream is the view whose changes clients can follow at
+	// GET /v1/<name>/stream. The zero Stream is none.
+	Stream Stream
 	// Routes registers its queries and commands.
 	Routes func(*httpapi.Group)
+	// Err is why the domain cannot be started, a setting for example.
+	Err error
 }
 
 // Constructor makes a domain. It is called once at start.
@@ -46,4 +51,14 @@ type Deps struct {
 	// WaitVersion returns true as soon as the view shows the aggregate at the
 	// version or a later one, and false when ctx ends first.
 	WaitVersion func(ctx context.Context, view string, aggregateID uuid.UUID, version int) bool
+	// Past is what a domain's time travel is made from; see aggregator.PastOf.
+	Past aggregator.PastLog
+	// Append records events of the domain in the name of the request's
+	// credential; see eventstore.Log.
+	Append func(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error)
+	// Shown returns true as soon as each of the views shows each of the events,
+	// and false when ctx ends first. The views are of the events' aggregate.
+	Shown func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool
+	// Commands is what an eventsourcing.Handler needs.
+	Commands eventsourcing.Commands
 }

@@ -62,6 +62,11 @@ type Receipt struct {
 	Duplicate   bool      `json:"duplicate"`
 }
 
+// Receipt is the event's place in the log, without what it says.
+func (e Recorded) Receipt() Receipt {
+	return Receipt{ID: e.ID, AggregateID: e.AggregateID, Version: e.Version, Position: e.Position, RecordedAt: e.RecordedAt}
+}
+
 // Evolve is one step of a fold: the state after the event. It is pure: the
 // state passed in is not changed, and the same arguments give the same answer
 // for ever. A nil state stands for "there is none": before the first event and

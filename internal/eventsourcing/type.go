@@ -155,6 +155,21 @@ func (r *Registry) Decode(e Recorded) (any, error) {
 	return payload, nil
 }
 
+// Read lifts the event to its newest schema version and decodes its payload. It
+// wraps ErrUnknown as Upcast does; a panic of an upcaster is an error of that
+// event.
+func (r *Registry) Read(e Recorded) (newest Recorded, payload any, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			newest, payload, err = e, nil, fmt.Errorf("upcast %s: panic: %v", e.Name, cause)
+		}
+	}()
+	if newest, err = r.Upcast(e); err == nil {
+		payload, err = r.Decode(newest)
+	}
+	return newest, payload, err
+}
+
 func isIdentifier(s string) bool {
 	for i, c := range s {
 		letter := c >= 'a' && c <= 'z'

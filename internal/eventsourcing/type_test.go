@@ -15,7 +15,7 @@ type greeted struct {
 	Name string `json:"name"`
 }
 
-func types() []eventsourcing.EventType {
+func upcastTypes() []eventsourcing.EventType {
 	rename := func(old json.RawMessage) (json.RawMessage, error) {
 		if !json.Valid(old) {
 			return nil, errors.New("not JSON")
@@ -29,7 +29,7 @@ func types() []eventsourcing.EventType {
 
 func TestOldEventsComeOutNew(t *testing.T) {
 	t.Parallel()
-	registry, err := eventsourcing.NewRegistry(types()...)
+	registry, err := eventsourcing.NewRegistry(upcastTypes()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestOldEventsComeOutNew(t *testing.T) {
 
 func TestWhatANewerProgramRecordedIsUnknown(t *testing.T) {
 	t.Parallel()
-	registry, err := eventsourcing.NewRegistry(types()...)
+	registry, err := eventsourcing.NewRegistry(upcastTypes()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestMalformedAndRepeatedNamesAreRefused(t *testing.T) {
 			t.Errorf("%q was taken", name)
 		}
 	}
-	if _, err := eventsourcing.NewRegistry(append(types(), types()...)...); err == nil {
+	if _, err := eventsourcing.NewRegistry(append(upcastTypes(), upcastTypes()...)...); err == nil {
 		t.Error("one name was taken twice")
 	}
 }

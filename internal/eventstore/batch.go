@@ -6,9 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/uptrace/bun/dialect/pgdialect"
-
 	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
 	"onepg/internal/postgres"
@@ -114,19 +111,17 @@ func (l *Log) send(batch []*request) ([]outcome, error) {
 }
 
 const appendSQL = `SELECT ordinal, outcome, coalesce(version, 0), coalesce("position", 0), recorded_at
-  FROM append_events(?, ?, ?, ?::json[], ?, ?::jsonb[], ?, ?, ?)`
+  FROM append_events(?::uuid[], ?::uuid[], ?::text[], ?::json[], ?::integer[], ?::jsonb[], ?::text[], ?::integer[], ?::integer[])`
 
 func (l *Log) call(batch []*request) ([]outcome, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), batchTimeout)
 	defer cancel()
 	c := flatten(batch)
 	start := time.Now() //nolint:forbidigo // a duration for the metrics
-	rows, err := l.writer.QueryContext(ctx, appendSQL,
-		pgdialect.Array(c.ids), pgdialect.Array(c.aggregates), pgdialect.Array(c.names),
-		pgdialect.Array(c.payloads), pgdialect.Array(c.expected), pgdialect.Array(c.metadata),
-		pgdialect.Array(c.actors), pgdialect.Array(c.schemas), pgdialect.Array(c.requests))
+	rows, err := l.writer.QueryContext(ctx, appendSQL, &c.ids, &c.aggregates, &c.names,
+		&c.payloads, &c.expected, &c.metadata, &c.actors, &c.schemas, &c.requests)
 	if err != nil {
-		return nil, fmt.Errorf("call append_events with %d events: %w", len(c.ids), err)
+		return nil, fmt.Errorf("call append_events with %d events: %w", len(c.events), err)
 	}
 	defer func() { _ = rows.Close() }()
 	answers := make([]outcome, len(batch))
@@ -135,14 +130,14 @@ func (l *Log) call(batch []*request) ([]outcome, error) {
 		if err := rows.Scan(&a.ordinal, &a.outcome, &a.version, &a.position, &a.recordedAt); err != nil {
 			return nil, fmt.Errorf("read the answer of append_events: %w", err)
 		}
-		i := c.requests[a.ordinal-1]
+		i := c.owners[a.ordinal-1]
 		answers[i].add(c.events[a.ordinal-1], len(batch[i].events), a)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read the answers of append_events: %w", err)
 	}
 	l.metrics.batchSeconds.Observe(time.Since(start).Seconds())
-	l.metrics.batchEvents.Observe(float64(len(c.ids)))
+	l.metrics.batchEvents.Observe(float64(len(c.events)))
 	return answers, nil
 }
 
@@ -170,47 +165,49 @@ func (o *outcome) add(e *eventsourcing.Event, size int, a answer) {
 	}
 }
 
-// columns are a batch as the parallel arrays that append_events takes.
+// columns are a batch as the parallel arrays that append_events takes, and for
+// each event where it came from.
 type columns struct {
-	events     []*eventsourcing.Event
-	ids        []uuid.UUID
-	aggregates []uuid.UUID
-	names      []string
-	payloads   []string
-	expected   []*int
-	metadata   []*string
-	actors     []string
-	schemas    []*int
-	requests   []int
+	events []*eventsourcing.Event
+	owners []int // the index of the event's request in the batch
+
+	ids, aggregates, names, payloads, expected, metadata, actors, schemas, requests array
 }
 
-func flatten(batch []*request) columns {
-	var c columns
+func flatten(batch []*request) *columns {
+	c := new(columns)
 	for i, r := range batch {
 		for j := range r.events {
-			e := &r.events[j]
-			c.events = append(c.events, e)
-			c.ids = append(c.ids, e.ID)
-			c.aggregates = append(c.aggregates, e.AggregateID)
-			c.names = append(c.names, e.Name)
-			c.payloads = append(c.payloads, string(e.Payload))
-			c.expected = append(c.expected, e.ExpectedVersion)
-			c.metadata = append(c.metadata, optional(string(e.Metadata)))
-			c.actors = append(c.actors, e.Actor)
-			c.schemas = append(c.schemas, optional(e.SchemaVersion))
-			c.requests = append(c.requests, i)
+			c.add(&r.events[j], i)
 		}
 	}
 	return c
 }
 
-// optional is nil, SQL's NULL, for a zero value.
-func optional[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
+func (c *columns) add(e *eventsourcing.Event, owner int) {
+	c.events = append(c.events, e)
+	c.owners = append(c.owners, owner)
+	c.requests.addInt(owner)
+	c.ids.addText(e.ID.String())
+	c.aggregates.addText(e.AggregateID.String())
+	c.names.addText(e.Name)
+	c.payloads.addText(string(e.Payload))
+	c.actors.addText(e.Actor)
+	if e.ExpectedVersion != nil {
+		c.expected.addInt(*e.ExpectedVersion)
+	} else {
+		c.expected.addNull()
 	}
-	return &v
+	if len(e.Metadata) > 0 {
+		c.metadata.addText(string(e.Metadata))
+	} else {
+		c.metadata.addNull()
+	}
+	if e.SchemaVersion != 0 {
+		c.schemas.addInt(e.SchemaVersion)
+	} else {
+		c.schemas.addNull()
+	}
 }
 
 // refusal is what the careful path of append_events decided about one event.

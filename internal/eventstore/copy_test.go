@@ -16,8 +16,8 @@ import (
 	"onepg/internal/eventstore"
 )
 
-// fill appends n events of a few aggregates, some of them odd.
-func fill(tb testing.TB, l *eventstore.Log, n int) {
+// fillOddly appends n events of a few aggregates, some of them odd.
+func fillOddly(tb testing.TB, l *eventstore.Log, n int) {
 	tb.Helper()
 	var batch []eventsourcing.Event
 	var ids []uuid.UUID
@@ -51,7 +51,7 @@ func export(tb testing.TB, db bun.IDB, q eventstore.Query) string {
 func TestAnExportedLogIsImportedToTheByte(t *testing.T) {
 	t.Parallel()
 	l, db := open(t)
-	fill(t, l, 4321)
+	fillOddly(t, l, 4321)
 	want := export(t, db, eventstore.Query{})
 	if lines := strings.Count(want, "\n"); lines != 4321 {
 		t.Fatalf("%d lines", lines)
@@ -80,7 +80,7 @@ func TestAnExportedLogIsImportedToTheByte(t *testing.T) {
 func TestImportingTwiceIsImportingOnce(t *testing.T) {
 	t.Parallel()
 	l, db := open(t)
-	fill(t, l, 30)
+	fillOddly(t, l, 30)
 	part := export(t, db, eventstore.Query{UpTo: 20})
 	whole := export(t, db, eventstore.Query{})
 	rest := export(t, db, eventstore.Query{After: 20})
@@ -216,7 +216,7 @@ func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 func TestAnExportThatCannotBeWrittenFails(t *testing.T) {
 	t.Parallel()
 	l, db := open(t)
-	fill(t, l, 1)
+	fillOddly(t, l, 1)
 	full := errors.New("disk full")
 	if _, err := eventstore.Export(t.Context(), db, failingWriter{full}, eventstore.Query{}, eventstore.ExportOptions{}); !errors.Is(err, full) {
 		t.Error(err)
@@ -231,7 +231,7 @@ func TestAnExportThatCannotBeWrittenFails(t *testing.T) {
 func BenchmarkCopy(b *testing.B) {
 	const size = 50_000
 	l, db := open(b)
-	fill(b, l, size)
+	fillOddly(b, l, size)
 	file := export(b, db, eventstore.Query{})
 	b.Run("export", func(b *testing.B) {
 		for b.Loop() {

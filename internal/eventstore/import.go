@@ -7,10 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
-	"github.com/google/uuid"
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
@@ -109,30 +108,22 @@ func unreadable(number int64, err error) error {
 const importRefused = "OP002"
 
 func importBatchOf(ctx context.Context, tx bun.Tx, batch []eventsourcing.Recorded) (added int, err error) {
-	var c struct {
-		positions         []int64
-		ids, aggregates   []uuid.UUID
-		versions, schemas []int
-		times             []string
-		names, actors     []string
-		payloads, metas   []string
-	}
+	var positions, times, ids, aggregates, versions, schemas, names, actors, payloads, metadata array
 	for _, e := range batch {
-		c.positions = append(c.positions, e.Position)
-		c.times = append(c.times, e.RecordedAt.String())
-		c.ids = append(c.ids, e.ID)
-		c.aggregates = append(c.aggregates, e.AggregateID)
-		c.versions = append(c.versions, e.Version)
-		c.schemas = append(c.schemas, e.SchemaVersion)
-		c.names = append(c.names, e.Name)
-		c.actors = append(c.actors, e.Actor)
-		c.payloads = append(c.payloads, string(e.Payload))
-		c.metas = append(c.metas, string(e.Metadata))
+		positions.addText(strconv.FormatInt(e.Position, 10))
+		times.addText(e.RecordedAt.String())
+		ids.addText(e.ID.String())
+		aggregates.addText(e.AggregateID.String())
+		versions.addInt(e.Version)
+		schemas.addInt(e.SchemaVersion)
+		names.addText(e.Name)
+		actors.addText(e.Actor)
+		payloads.addText(string(e.Payload))
+		metadata.addText(string(e.Metadata))
 	}
-	err = tx.NewRaw("SELECT import_events(?, ?::timestamptz[], ?, ?, ?, ?, ?, ?, ?::json[], ?::jsonb[])",
-		pgdialect.Array(c.positions), pgdialect.Array(c.times), pgdialect.Array(c.ids), pgdialect.Array(c.aggregates),
-		pgdialect.Array(c.versions), pgdialect.Array(c.schemas), pgdialect.Array(c.names), pgdialect.Array(c.actors),
-		pgdialect.Array(c.payloads), pgdialect.Array(c.metas)).Scan(ctx, &added)
+	err = tx.NewRaw(`SELECT import_events(?::bigint[], ?::timestamptz[], ?::uuid[], ?::uuid[], ?::integer[], ?::integer[],
+	        ?::text[], ?::text[], ?::json[], ?::jsonb[])`,
+		&positions, &times, &ids, &aggregates, &versions, &schemas, &names, &actors, &payloads, &metadata).Scan(ctx, &added)
 	switch {
 	case err == nil:
 		return added, nil

@@ -71,6 +71,8 @@ type Log struct {
 	logger  *slog.Logger
 	metrics metrics
 
+	snapshots chan eventsourcing.Snapshot // on their way into the cache
+
 	queue   chan *request
 	closing chan struct{} // closed by Close: no new requests
 	closed  sync.WaitGroup
@@ -95,13 +97,15 @@ const (
 // Open starts the flushers.
 func Open(o Options) *Log {
 	l := &Log{
-		writer:  o.Writer,
-		reader:  o.Reader,
-		logger:  o.Logger,
-		metrics: newMetrics(o.Metrics),
-		queue:   make(chan *request, queueLength),
-		closing: make(chan struct{}),
+		writer:    o.Writer,
+		reader:    o.Reader,
+		logger:    o.Logger,
+		metrics:   newMetrics(o.Metrics),
+		snapshots: make(chan eventsourcing.Snapshot, snapshotQueue),
+		queue:     make(chan *request, queueLength),
+		closing:   make(chan struct{}),
 	}
+	l.closed.Go(l.writeSnapshots)
 	for range flushers {
 		l.closed.Go(l.flush)
 	}

@@ -6,6 +6,7 @@ type metrics struct {
 	batchEvents  prometheus.Histogram
 	batchSeconds prometheus.Histogram
 	repeated     prometheus.Counter
+	snapshots    *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -24,7 +25,11 @@ func newMetrics(r prometheus.Registerer) metrics {
 			Name: "onepg_append_batches_repeated_total",
 			Help: "Batches sent again because the connection broke and their outcome was unknown.",
 		}),
+		snapshots: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onepg_snapshots_total",
+			Help: "Snapshots by what became of them: written, failed, or forgotten because too many waited.",
+		}, []string{"outcome"}),
 	}
-	r.MustRegister(m.batchEvents, m.batchSeconds, m.repeated)
+	r.MustRegister(m.batchEvents, m.batchSeconds, m.repeated, m.snapshots)
 	return m
 }

@@ -2,7 +2,8 @@ package eventstore
 
 import (
 	"context"
-	"encoding/json"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -21,32 +22,19 @@ type Query struct {
 	Aggregates  []string
 	AggregateID uuid.UUID
 	Name        string
+	// PayloadBudget ends the answer with the event whose payload brings the
+	// sum to this many bytes, so that large events cannot fill the memory.
+	PayloadBudget int
+	// AggregateIDs gives the events of several aggregates one aggregate after
+	// the other, each in the order of its versions.
+	AggregateIDs []uuid.UUID
+	UpToVersion  int // versions up to and including this
+	// CorrelationID is the metadata's correlation_id.
+	CorrelationID string
 }
 
-// row is how the log's columns are scanned.
-type row struct {
-	bun.BaseModel `bun:"table:events,alias:e"`
-
-	ID            uuid.UUID          `bun:"id"`
-	AggregateID   uuid.UUID          `bun:"aggregate_id"`
-	Aggregate     string             `bun:"aggregate"`
-	Name          string             `bun:"name"`
-	SchemaVersion int                `bun:"schema_version"`
-	Version       int                `bun:"version"`
-	Position      int64              `bun:"position"`
-	Payload       json.RawMessage    `bun:"payload"`
-	Metadata      json.RawMessage    `bun:"metadata"`
-	Actor         string             `bun:"actor"`
-	RecordedAt    eventsourcing.Time `bun:"recorded_at"`
-}
-
-func (r row) recorded() eventsourcing.Recorded {
-	return eventsourcing.Recorded{
-		ID: r.ID, AggregateID: r.AggregateID, Aggregate: r.Aggregate, Name: r.Name,
-		SchemaVersion: r.SchemaVersion, Version: r.Version, Position: r.Position,
-		Payload: r.Payload, Metadata: r.Metadata, Actor: r.Actor, RecordedAt: r.RecordedAt,
-	}
-}
+// eventColumns are those of the table events, in the order in which scan takes them.
+const eventColumns = `e.id, e.aggregate_id, e.aggregate, e.name, e.schema_version, e.version, e."position", e.payload, e.metadata, e.actor, e.recorded_at`
 
 // Read gives the events of the query in the order of their positions.
 func (l *Log) Read(ctx context.Context, q Query) ([]eventsourcing.Recorded, error) {
@@ -56,51 +44,120 @@ func (l *Log) Read(ctx context.Context, q Query) ([]eventsourcing.Recorded, erro
 // ReadFrom is Read on a given connection or transaction. What was read once
 // never changes, so it needs no particular isolation.
 func ReadFrom(ctx context.Context, db bun.IDB, q Query) ([]eventsourcing.Recorded, error) {
-	var rows []row
-	s := db.NewSelect().Model(&rows)
-	if q.AggregateID != uuid.Nil {
-		// An aggregate's versions and its positions have the same order, and
-		// there is an index for versions.
-		s = s.Where("e.aggregate_id = ?", q.AggregateID).OrderExpr("e.version")
-	} else {
-		s = s.OrderExpr(`e."position"`)
-	}
-	if q.After > 0 {
-		s = s.Where(`e."position" > ?`, q.After)
-	}
-	if q.UpTo > 0 {
-		s = s.Where(`e."position" <= ?`, q.UpTo)
-	}
-	if len(q.Aggregates) > 0 {
-		s = s.Where("e.aggregate IN (?)", bun.List(q.Aggregates))
-	}
-	if q.Name != "" {
-		s = s.Where("e.name = ?", q.Name)
-	}
-	if q.Limit > 0 {
-		s = s.Limit(int64(q.Limit))
-	}
-	if err := s.Scan(ctx); err != nil {
+	events, err := scan(ctx, q.from(db), q.PayloadBudget)
+	if err != nil {
 		return nil, postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
-	}
-	events := make([]eventsourcing.Recorded, len(rows))
-	for i, r := range rows {
-		events[i] = r.recorded()
 	}
 	return events, nil
 }
 
+// scan takes rows as they come. Why by hand: a rebuild reads the whole log, and
+// finding each column's field by its name costs as much as the query.
+func scan(ctx context.Context, s *bun.SelectQuery, budget int) ([]eventsourcing.Recorded, error) {
+	rows, err := s.Rows(ctx)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the callers say what they were reading
+	}
+	return collect(rows, budget)
+}
+
+// collect is scan of an answer that has begun.
+func collect(rows *sql.Rows, budget int) (events []eventsourcing.Recorded, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	events, size := []eventsourcing.Recorded{}, 0
+	for (budget == 0 || size < budget) && rows.Next() {
+		events = append(events, eventsourcing.Recorded{})
+		e := &events[len(events)-1]
+		if err := scanOne(rows, e); err != nil {
+			return nil, err
+		}
+		size += len(e.Payload)
+	}
+	return events, rows.Err() //nolint:wrapcheck // as above
+}
+
+func scanOne(rows *sql.Rows, e *eventsourcing.Recorded) error {
+	return rows.Scan(&e.ID, &e.AggregateID, &e.Aggregate, &e.Name, &e.SchemaVersion, &e.Version, &e.Position, //nolint:wrapcheck // see scan
+		(*[]byte)(&e.Payload), (*[]byte)(&e.Metadata), &e.Actor, &e.RecordedAt)
+}
+
+// Each hands the events of the query to f as they come, in the order that Read
+// would give them, so that memory does not grow with their number. It ends with
+// the first error of f.
+func (l *Log) Each(ctx context.Context, q Query, f func(eventsourcing.Recorded) error) error {
+	return EachFrom(ctx, l.reader, q, f)
+}
+
+// EachFrom is Each on a given connection or transaction, on which f can run no
+// statement.
+func EachFrom(ctx context.Context, db bun.IDB, q Query, f func(eventsourcing.Recorded) error) error {
+	rows, err := q.from(db).Rows(ctx)
+	if err != nil {
+		return postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var e eventsourcing.Recorded
+		if err := scanOne(rows, &e); err != nil {
+			return fmt.Errorf("read an event of the log: %w", err)
+		}
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
+	}
+	return nil
+}
+
+// from makes the query's conditions and order.
+func (q Query) from(db bun.IDB) *bun.SelectQuery {
+	s := db.NewSelect().TableExpr("events AS e").ColumnExpr(eventColumns)
+	switch {
+	case len(q.AggregateIDs) > 0:
+		s = s.Where("e.aggregate_id = ANY (?::uuid[])", pgdialect.Array(q.AggregateIDs)).OrderExpr("e.aggregate_id, e.version")
+	case q.AggregateID != uuid.Nil:
+		// An aggregate's versions and its positions have the same order, and
+		// there is an index for versions.
+		s = s.Where("e.aggregate_id = ?", q.AggregateID).OrderExpr("e.version")
+	default:
+		s = s.OrderExpr(`e."position"`)
+	}
+	if len(q.Aggregates) > 0 {
+		s = s.Where("e.aggregate IN (?)", bun.List(q.Aggregates))
+	}
+	for _, bound := range []struct {
+		condition string
+		given     bool
+		value     any
+	}{
+		{`e."position" > ?`, q.After > 0, q.After},
+		{`e."position" <= ?`, q.UpTo > 0, q.UpTo},
+		{"e.version <= ?", q.UpToVersion > 0, q.UpToVersion},
+		{"e.name = ?", q.Name != "", q.Name},
+		{"e.metadata ->> 'correlation_id' = ?", q.CorrelationID != "", q.CorrelationID},
+	} {
+		if bound.given {
+			s = s.Where(bound.condition, bound.value)
+		}
+	}
+	if q.Limit > 0 {
+		s = s.Limit(int64(q.Limit))
+	}
+	return s
+}
+
 // Event gives the event with this id. It reports false if there is none.
 func (l *Log) Event(ctx context.Context, id uuid.UUID) (eventsourcing.Recorded, bool, error) {
-	var rows []row
-	err := l.reader.NewSelect().Model(&rows).Where("e.id = ?", id).Scan(ctx)
+	events, err := scan(ctx, l.reader.NewSelect().TableExpr("events AS e").ColumnExpr(eventColumns).Where("e.id = ?", id), 0)
 	if err != nil {
 		return eventsourcing.Recorded{}, false, postgres.Fault(fmt.Errorf("read event %s: %w", id, err))
 	}
-	if len(rows) == 0 {
+	if len(events) == 0 {
 		return eventsourcing.Recorded{}, false, nil
 	}
-	return rows[0].recorded(), true, nil
+	return events[0], true, nil
 }
 
 // Head gives the last position of the log; 0 when it is empty.
@@ -113,34 +170,4 @@ func headOf(ctx context.Context, db bun.IDB) (int64, error) {
 		return 0, postgres.Fault(fmt.Errorf("read the head of the log: %w", err))
 	}
 	return position, nil
-}
-
-// historyPage is how many events EachOf holds at once.
-const historyPage = 2000
-
-// EachOf calls f with every event of the aggregates up to a position: aggregate
-// by aggregate, each in the order of its versions. Memory does not grow with
-// the length of a history.
-func EachOf(ctx context.Context, db bun.IDB, ids []uuid.UUID, upTo int64, f func(eventsourcing.Recorded) error) error {
-	var after row
-	for {
-		var rows []row
-		err := db.NewSelect().Model(&rows).
-			Where("e.aggregate_id = ANY (?::uuid[])", pgdialect.Array(ids)).
-			Where("(e.aggregate_id, e.version) > (?, ?)", after.AggregateID, after.Version).
-			Where(`e."position" <= ?`, upTo).
-			OrderExpr("e.aggregate_id, e.version").Limit(historyPage).Scan(ctx)
-		if err != nil {
-			return postgres.Fault(fmt.Errorf("read the histories of %d aggregates: %w", len(ids), err))
-		}
-		for _, r := range rows {
-			if err := f(r.recorded()); err != nil {
-				return err
-			}
-		}
-		if len(rows) < historyPage {
-			return nil
-		}
-		after = rows[len(rows)-1]
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -317,7 +318,7 @@ func TestASealIsReadAsItWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := eventstore.ReadSeal(text); err != nil || got != want {
+	if got, err := eventstore.ReadSeal(text); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v from %s", got, err, text)
 	}
 	for _, text := range []string{"", "{}", `{"number":1,"first_position":2,"last_position":1}`, `{"hash":"ab"}`} {

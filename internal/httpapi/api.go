@@ -66,6 +66,7 @@ type API struct {
 	engine   *gin.Engine
 	huma     huma.API
 	metrics  *metrics
+	streams  streamSlots
 	routes   []*route
 	failures []error
 
@@ -88,6 +89,7 @@ func New(opts Options) (*API, error) {
 	}
 	gin.SetMode(gin.ReleaseMode)
 	a := &API{opts: opts, engine: gin.New(), metrics: m}
+	a.streams.free.Store(int64(opts.Limits.StreamClients))
 	a.draining, a.drain = context.WithCancel(context.Background())
 	a.engine.HandleMethodNotAllowed = true
 	// Why: a redirect would answer a mistyped path with a body that is no problem.

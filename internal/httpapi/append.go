@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
@@ -73,13 +72,16 @@ func (a *Appending) serve(c *gin.Context, in *intake) error {
 	actor := a.Actor(ctx)
 	for i := range events {
 		events[i].Actor = actor
+		events[i].Metadata = withTrace(events[i].Metadata, requestOf(ctx).trace)
 	}
 	receipts, err := a.conditionally(ctx, match, events)
 	if err != nil {
 		return err
 	}
-	if wait, ok := ParsePreferWait(c.Request.Header); ok && a.wait(ctx, wait, receipts) {
-		c.Header("Preference-Applied", PreferenceApplied(wait))
+	patience, asked := ParsePreferWait(c.Request.Header)
+	shown := func(ctx context.Context) bool { return a.Shown(ctx, receipts) }
+	if asked && await(ctx, patience, shown) {
+		c.Header("Preference-Applied", PreferenceApplied(patience))
 	}
 	if !array {
 		c.Header("Location", "/v1/events/"+receipts[0].ID.String())
@@ -116,12 +118,6 @@ func (a *Appending) conditionally(ctx context.Context, match Match, events []eve
 	return receipts, err
 }
 
-func (a *Appending) wait(ctx context.Context, patience time.Duration, receipts []eventsourcing.Receipt) bool {
-	waiting, cancel := waitContext(ctx, patience)
-	defer cancel()
-	return a.Shown(waiting, receipts)
-}
-
 // statusOfReceipts is 201, or 200 when nothing was new.
 func statusOfReceipts(receipts []eventsourcing.Receipt) int {
 	for _, r := range receipts {
@@ -135,19 +131,4 @@ func statusOfReceipts(receipts []eventsourcing.Receipt) int {
 // receiptList is the answer to an array, in the order sent.
 type receiptList struct {
 	Events []eventsourcing.Receipt `json:"events" nullable:"false"`
-}
-
-// waitContext bounds a wait that the client asked for. A server that shuts down
-// ends it: the answer is ready, only the views are not.
-func waitContext(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	draining := Draining(ctx)
-	go func() {
-		select {
-		case <-draining:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
 }

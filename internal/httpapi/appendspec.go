@@ -62,6 +62,10 @@ func (in *intake) envelope(name string) *huma.Schema {
 	id := func(description, example string) *huma.Schema {
 		return &huma.Schema{Type: huma.TypeString, Format: "uuid", Description: description, Examples: []any{example}}
 	}
+	shortest, longest := 1, longestCorrelation
+	correlation := func(description string) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeString, MinLength: &shortest, MaxLength: &longest, Description: description}
+	}
 	zero, most := 0.0, 2147483647.0
 	return &huma.Schema{
 		Type:  huma.TypeObject,
@@ -77,7 +81,12 @@ func (in *intake) envelope(name string) *huma.Schema {
 			},
 			"metadata": {
 				Type: huma.TypeObject, AdditionalProperties: true,
-				Description: "Circumstances: correlation_id, causation_id and whatever else the client keeps.",
+				Properties: map[string]*huma.Schema{
+					"correlation_id": correlation("What the events of one story have in common; GET /v1/events finds them by it."),
+					"causation_id":   correlation("The event or command that made this one happen."),
+					"trace_id":       {Description: "The trace the request belongs to; taken from its traceparent header unless given."},
+				},
+				Description: "Circumstances: the fields named here and whatever else the client keeps.",
 			},
 		},
 		Required:             []string{"id", "aggregate_id", "name", "payload"},

@@ -21,6 +21,7 @@ type requestKey struct{}
 // their context.
 type request struct {
 	id       string
+	trace    string // of W3C Trace Context; empty without one
 	route    *route
 	draining <-chan struct{}
 }
@@ -63,7 +64,7 @@ func (a *API) edge(rt *route) gin.HandlerFunc {
 
 // begin gives the request its id, its context and the headers of every answer.
 func (a *API) begin(rt *route, c *gin.Context) context.CancelFunc {
-	req := &request{id: requestID(c.Request), route: rt, draining: a.draining.Done()}
+	req := &request{id: requestID(c.Request), trace: traceID(c.Request.Header["Traceparent"]), route: rt, draining: a.draining.Done()}
 	setHeaders(c.Writer.Header(), req.id)
 	ctx := context.WithValue(c.Request.Context(), requestKey{}, req)
 	var cancel context.CancelFunc

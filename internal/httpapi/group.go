@@ -45,8 +45,8 @@ type Operation struct {
 	EventStream bool
 	// Hidden keeps the route out of the specification; its query is not checked.
 	Hidden bool
-	// Describe completes the specification of a raw route, whose types nobody
-	// can see: parameters, request body, answers.
+	// Describe completes the specification with what no type shows: all of a raw
+	// route's parameters, body and answers, and the messages of a stream.
 	Describe func(*huma.Operation)
 }
 
@@ -109,6 +109,9 @@ func register[I, O any](g *Group, op Operation, h func(context.Context, *I) (*O,
 	a := g.api
 	a.guard(g, op, func(rt *route) {
 		spec := a.operation(rt, op)
+		if op.Describe != nil {
+			op.Describe(spec)
+		}
 		rt.inspect(any(new(I)))
 		a.document(rt, op, spec)
 		huma.Register(a.huma, *spec, func(ctx context.Context, in *I) (*O, error) {

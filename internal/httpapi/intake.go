@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -131,7 +132,7 @@ func (in *intake) event(v strictjson.Value, e *eventsourcing.Event, report *stri
 			if len(value.Raw()) > metadataBytes {
 				return sizeFault(fmt.Sprintf("The metadata at %s is %d bytes long; at most %d are taken.", value.Pointer(), len(value.Raw()), metadataBytes))
 			}
-			e.Metadata = readObject(value, report)
+			e.Metadata = readMetadata(value, report)
 		case "position", "version", "recorded_at", "actor", "aggregate", "schema_version":
 			report.Add(value, "is set by the server and cannot be sent")
 		default:
@@ -201,6 +202,22 @@ func readObject(v strictjson.Value, report *strictjson.Report) json.RawMessage {
 		return nil
 	}
 	return json.RawMessage(v.Raw())
+}
+
+// longestCorrelation is how many characters an id may have that ties events
+// together. Why a limit: the log has an index of them.
+const longestCorrelation = 200
+
+func readMetadata(v strictjson.Value, report *strictjson.Report) json.RawMessage {
+	for field, value := range v.Members() {
+		if field != "correlation_id" && field != "causation_id" {
+			continue
+		}
+		if length := utf8.RuneCountInString(value.Text()); value.Kind() != strictjson.String || length < 1 || length > longestCorrelation {
+			report.Add(value, fmt.Sprintf("must be a string of 1 to %d characters", longestCorrelation))
+		}
+	}
+	return readObject(v, report)
 }
 
 func sizeFault(message string) error {

@@ -25,6 +25,8 @@ type LogFilter struct {
 	Aggregate   string
 	AggregateID uuid.UUID
 	Name        string
+	// CorrelationID is metadata.correlation_id.
+	CorrelationID string
 }
 
 // Events registers the routes that read the log.
@@ -60,11 +62,19 @@ type eventOutput struct {
 }
 
 type logInput struct {
-	After       int64  `query:"after" minimum:"0" doc:"Only events at greater positions."`
-	Limit       int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many at most."`
+	After int64 `query:"after" minimum:"0" doc:"Only events at greater positions."`
+	Limit int   `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many at most."`
+	EventFilter
+}
+
+// EventFilter is embedded in the input of a route that reads events. Empty
+// fields are no condition; huma finds only exported types inside another.
+type EventFilter struct {
 	Aggregate   string `query:"aggregate" maxLength:"100" doc:"Only events of this kind of aggregate, such as user."`
 	AggregateID ID     `query:"aggregate_id" doc:"Only events of this aggregate."`
 	Name        string `query:"name" maxLength:"200" doc:"Only events of this name, such as user.created."`
+
+	CorrelationID string `query:"correlation_id" maxLength:"200" doc:"Only events with this correlation_id in their metadata: one story through all aggregates."`
 }
 
 // logPage is one page of the log. The cursor is a position, so it can be kept
@@ -78,7 +88,7 @@ type logPage struct {
 }
 
 func (in *logInput) read(ctx context.Context, log LogReader) (*logPage, error) {
-	f := LogFilter{After: in.After, Aggregate: in.Aggregate, AggregateID: in.AggregateID.UUID, Name: in.Name}
+	f := LogFilter{After: in.After, Aggregate: in.Aggregate, AggregateID: in.AggregateID.UUID, Name: in.Name, CorrelationID: in.CorrelationID}
 	events, err := log.Page(ctx, f, in.Limit+1)
 	if err != nil {
 		return nil, err
@@ -96,7 +106,7 @@ func (in *logInput) read(ctx context.Context, log LogReader) (*logPage, error) {
 
 func (in *logInput) query(after string) string {
 	q := url.Values{"after": {after}, "limit": {strconv.Itoa(in.Limit)}}
-	for name, value := range map[string]string{"aggregate": in.Aggregate, "name": in.Name} {
+	for name, value := range map[string]string{"aggregate": in.Aggregate, "name": in.Name, "correlation_id": in.CorrelationID} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -105,27 +115,4 @@ func (in *logInput) query(after string) string {
 		q.Set("aggregate_id", in.AggregateID.String())
 	}
 	return q.Encode()
-}
-
-// List is an answer that is a complete list, without pages.
-type List[T any] struct {
-	Body struct {
-		Items []T `json:"items" nullable:"false"`
-	}
-}
-
-// Views registers GET /v1/views. T is the standing of one view.
-func Views[T any](a *API, status func(context.Context) ([]T, error)) {
-	Get(a.Group("views"), Operation{
-		Path: "", ID: "list-views", Scope: "views:read", Summary: "How far each view is",
-		Description: "Read from the database, so it is true whatever this process believes.",
-	}, func(ctx context.Context, _ *struct{}) (*List[T], error) {
-		all, err := status(ctx)
-		if err != nil {
-			return nil, err
-		}
-		out := &List[T]{}
-		out.Body.Items = all
-		return out, nil
-	})
 }

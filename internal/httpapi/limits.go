@@ -22,6 +22,10 @@ type Limits struct {
 	IdleTimeout time.Duration
 	// ShutdownTimeout is how long requests in flight may take to finish.
 	ShutdownTimeout time.Duration
+	// StreamClients is how many streams are open at a time; one more is a 503.
+	StreamClients int
+	// Heartbeat is the longest silence on a stream.
+	Heartbeat time.Duration
 }
 
 // DefaultLimits are the documented ones.
@@ -34,6 +38,8 @@ func DefaultLimits() Limits {
 		AnswerTimeout:   30 * time.Second,
 		IdleTimeout:     60 * time.Second,
 		ShutdownTimeout: 10 * time.Second,
+		StreamClients:   1000,
+		Heartbeat:       15 * time.Second,
 	}
 }
 
@@ -46,5 +52,7 @@ func (l Limits) withDefaults() Limits {
 	l.AnswerTimeout = cmp.Or(l.AnswerTimeout, d.AnswerTimeout)
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, d.IdleTimeout)
 	l.ShutdownTimeout = cmp.Or(l.ShutdownTimeout, d.ShutdownTimeout)
+	l.StreamClients = cmp.Or(l.StreamClients, d.StreamClients)
+	l.Heartbeat = cmp.Or(l.Heartbeat, d.Heartbeat)
 	return l
 }

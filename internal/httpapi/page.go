@@ -57,17 +57,25 @@ func (p *Paging) After() *Cursor { return p.after }
 // NewListing makes the answer from up to Limit+1 rows: the one too many only
 // tells that there is a next page. at gives a row's place in the order.
 func NewListing[T any](p *Paging, rows []T, at func(T) Cursor) *Listing[T] {
+	if p.Limit < 1 || len(rows) <= p.Limit {
+		return listingUpTo(p, rows, nil)
+	}
+	next := at(rows[p.Limit-1])
+	return listingUpTo(p, rows[:p.Limit], &next)
+}
+
+// listingUpTo makes the answer from the rows of a page and the place to go on
+// from; nil on the last page.
+func listingUpTo[T any](p *Paging, rows []T, next *Cursor) *Listing[T] {
 	out := &Listing[T]{Body: Page[T]{Items: rows}}
 	if rows == nil {
 		out.Body.Items = []T{}
 	}
-	if p.Limit < 1 || len(rows) <= p.Limit {
-		return out
+	if next != nil {
+		cursor := encodeCursor(*next, fingerprint(&p.url))
+		out.Body.NextCursor = &cursor
+		out.Link = nextLink(&p.url, cursor)
 	}
-	out.Body.Items = rows[:p.Limit]
-	next := encodeCursor(at(rows[p.Limit-1]), fingerprint(&p.url))
-	out.Body.NextCursor = &next
-	out.Link = nextLink(&p.url, next)
 	return out
 }
 

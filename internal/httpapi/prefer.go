@@ -1,17 +1,23 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"onepg/internal/fault"
 )
 
 // longestWait caps Prefer: wait, so that a client cannot hold a connection at
 // will.
 const longestWait = 30 * time.Second
+
+// oneLook is the time for one question to the database.
+const oneLook = 100 * time.Millisecond
 
 // Waiting is embedded in the input of a route that honours Prefer: wait.
 type Waiting struct {
@@ -30,6 +36,58 @@ func (w *Waiting) Resolve(ctx huma.Context) []error {
 
 // Wait is how long the client would wait, and whether it said so at all.
 func (w *Waiting) Wait() (time.Duration, bool) { return w.wait, w.asks }
+
+// Await waits until shown returns true, as long as the client would, and gives
+// the value of Preference-Applied: empty where nothing was asked for or the
+// time ran out.
+func (w *Waiting) Await(ctx context.Context, shown func(context.Context) bool) string {
+	if !w.asks || !await(ctx, w.wait, shown) {
+		return ""
+	}
+	return PreferenceApplied(w.wait)
+}
+
+// AwaitVersion holds a read back until reached returns true: the view shows the
+// version that the client asked for, where 0 is none. It looks once even if the
+// client would not wait. It fails with "view-behind", and gives the value of
+// Preference-Applied.
+func (w *Waiting) AwaitVersion(ctx context.Context, version int, reached func(context.Context) bool) (string, error) {
+	if version == 0 {
+		return "", nil
+	}
+	if !await(ctx, max(w.wait, oneLook), reached) {
+		return "", &fault.Error{
+			Kind: fault.Timeout, Code: "view-behind", RetryAfter: time.Second,
+			Message: "The view does not show that version yet. Ask again, or wait longer with Prefer: wait=N.",
+		}
+	}
+	if !w.asks {
+		return "", nil
+	}
+	return PreferenceApplied(w.wait), nil
+}
+
+// await reports whether shown returned true in time.
+func await(ctx context.Context, patience time.Duration, shown func(context.Context) bool) bool {
+	waiting, cancel := waitContext(ctx, patience)
+	defer cancel()
+	return shown(waiting)
+}
+
+// waitContext bounds a wait that the client asked for. A server that shuts down
+// ends it: the answer is ready, only the views are not.
+func waitContext(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	draining := Draining(ctx)
+	go func() {
+		select {
+		case <-draining:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
 
 // PreferenceApplied is the header's value for a wait that was honoured.
 func PreferenceApplied(wait time.Duration) string {

@@ -46,6 +46,7 @@ func (a *API) server(requests context.Context) *http.Server {
 	return &http.Server{
 		Handler:           a.engine,
 		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnContext:       withConn,
 		ReadHeaderTimeout: limits.HeaderTimeout,
 		// Why: a client that stops reading must not hold an answer for ever. What
 		// the other limits allow a request at most, and as long as the longest

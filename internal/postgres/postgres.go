@@ -35,10 +35,12 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
+	"github.com/uptrace/bun/driver/pgdriver"
 
 	"onepg/internal/fault"
 )
@@ -119,6 +121,7 @@ func (o Options) ForMigrations() Options {
 // fault.Error with the code "database-url-invalid", "database-too-old" or
 // "unavailable". The caller closes the pool.
 func Open(ctx context.Context, o Options) (*bun.DB, error) {
+	quiet()
 	o = o.withDefaults()
 	end, err := parseURL(o.URL)
 	if err != nil {
@@ -136,6 +139,15 @@ func Open(ctx context.Context, o Options) (*bun.DB, error) {
 	}
 	return db, nil
 }
+
+// quiet takes pgdriver's logger away. What it prints on standard error, past our
+// own log, is that a connection broke, and that comes back as an error too.
+var quiet = sync.OnceFunc(func() { pgdriver.Logger = silent{} })
+
+type silent struct{}
+
+// Printf says nothing.
+func (silent) Printf(context.Context, string, ...any) {}
 
 func (o Options) withDefaults() Options {
 	or := func(d *time.Duration, def time.Duration) {

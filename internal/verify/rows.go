@@ -156,7 +156,7 @@ func (r *run) compare(ctx context.Context, v aggregator.View, ids []uuid.UUID) e
 			return err
 		}
 		folding := v.Fold(r.Registry)
-		err = eventstore.EachOf(ctx, tx, ids, position, func(e eventsourcing.Recorded) error {
+		err = eachOf(ctx, tx, ids, position, func(e eventsourcing.Recorded) error {
 			s := standings[e.AggregateID]
 			switch {
 			case e.Version > s.version:
@@ -180,6 +180,14 @@ func (r *run) compare(ctx context.Context, v aggregator.View, ids []uuid.UUID) e
 		r.judge(v, standings, differences)
 		return nil
 	})
+}
+
+// eachOf hands over the events of the aggregates up to a position.
+func eachOf(ctx context.Context, tx bun.Tx, ids []uuid.UUID, position int64, f func(eventsourcing.Recorded) error) error {
+	if position == 0 { // would be no bound
+		return nil
+	}
+	return eventstore.EachFrom(ctx, tx, eventstore.Query{AggregateIDs: ids, UpTo: position}, f)
 }
 
 // standings reads how far the view is.

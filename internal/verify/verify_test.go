@@ -91,32 +91,22 @@ func (s *store) fill(n, size int) {
 	s.exec("SELECT seal_events(?, '1 hour', 1000000)", size)
 }
 
-// catchUp runs the views until they have read all.
+// catchUp lets the views read all there is.
 func (s *store) catchUp() {
 	s.tb.Helper()
-	stop := s.runViews()
-	defer stop()
-	for deadline := time.Now().Add(time.Minute); ; {
-		var behind bool
-		if err := s.db.NewRaw(`SELECT coalesce(min(p."position"), 0) < (SELECT "position" FROM event_log_head) FROM view_positions p`).Scan(s.tb.Context(), &behind); err != nil {
-			s.tb.Fatal(err)
-		}
-		if !behind {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.tb.Fatal("the view did not catch up")
-		}
+	if err := s.views().CatchUp(s.tb.Context()); err != nil {
+		s.tb.Fatal(err)
 	}
 }
 
-// runViews keeps the views up to date until stop is called.
-func (s *store) runViews() (stop func()) {
+// views makes what keeps the views, woken every millisecond.
+func (s *store) views() *aggregator.Runner {
 	s.tb.Helper()
 	runner, err := aggregator.New(aggregator.Options{
-		DB: s.db, Registry: s.registry, Views: s.domain.Views, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		DB: s.db, Rebuilder: s.db, Reader: s.db, Registry: s.registry, Views: s.domain.Views,
+		Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 		Read: func(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-			return eventstore.ReadFrom(ctx, tx, eventstore.Query{After: r.After, UpTo: r.UpTo, Aggregates: []string{r.Aggregate}})
+			return eventstore.ReadFrom(ctx, tx, eventstore.Query{After: r.After, UpTo: r.UpTo, Limit: r.Limit, Aggregates: []string{r.Aggregate}})
 		},
 		Wake: func() (<-chan struct{}, func()) {
 			ticker, wake, done := time.NewTicker(time.Millisecond), make(chan struct{}), make(chan struct{})
@@ -140,6 +130,13 @@ func (s *store) runViews() (stop func()) {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
+	return runner
+}
+
+// runViews keeps the views up to date until stop is called.
+func (s *store) runViews() (stop func()) {
+	s.tb.Helper()
+	runner := s.views()
 	ctx, cancel := context.WithCancel(s.tb.Context())
 	done := make(chan error, 1)
 	go func() { done <- runner.Run(ctx) }()

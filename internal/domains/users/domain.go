@@ -23,11 +23,15 @@ const view = "users"
 
 // New makes the domain.
 func New(deps domains.Deps) domains.Domain {
-	q := queries{users: repository{db: deps.DB}, waitVersion: deps.WaitVersion}
+	q := queries{
+		users: repository{db: deps.DB}, waitVersion: deps.WaitVersion,
+		past: aggregator.PastOf("user", evolve, deps.Past), append: deps.Append,
+	}
 	return domains.Domain{
 		Name:   "users",
 		Events: events(),
 		Views:  []aggregator.View{aggregator.Define[User, Event](view, "user", evolve)},
+		Stream: domains.StreamOf(view, q.users.withIDs),
 		Routes: func(g *httpapi.Group) { q.register(g) },
 	}
 }

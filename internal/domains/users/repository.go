@@ -17,20 +17,47 @@ type repository struct{ db *bun.DB }
 // find gives the user's row. With no row, known tells a deleted user from one
 // that never was: the view's lock remembers every aggregate.
 func (r repository) find(ctx context.Context, id uuid.UUID) (user *User, known bool, err error) {
-	user = new(User)
-	err = r.db.NewSelect().Model(user).Where("id = ?", id).Scan(ctx)
-	if err == nil {
-		return user, true, nil
-	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return nil, false, fmt.Errorf("find user %s: %w", id, err)
+	if user, err = r.row(ctx, id); user != nil || err != nil {
+		return user, user != nil, err
 	}
 	known, err = r.db.NewSelect().Table("view_locks").
 		Where("view = ?", view).Where("aggregate_id = ?", id).Exists(ctx)
 	if err != nil {
 		return nil, false, fmt.Errorf("find out whether user %s was deleted: %w", id, err)
 	}
-	return nil, known, nil
+	if !known {
+		return nil, false, nil
+	}
+	// Why again: a user who came between the two questions has both a row and a
+	// lock, and was not deleted.
+	user, err = r.row(ctx, id)
+	return user, err == nil, err
+}
+
+// row gives the user's row, or nil when there is none.
+func (r repository) row(ctx context.Context, id uuid.UUID) (*User, error) {
+	user := new(User)
+	err := r.db.NewSelect().Model(user).Where("id = ?", id).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // no row and no error is what the caller asks about
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find user %s: %w", id, err)
+	}
+	return user, nil
+}
+
+// withIDs gives those of the users that exist.
+func (r repository) withIDs(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*User, error) {
+	var rows []*User
+	if err := r.db.NewSelect().Model(&rows).Where("id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read %d users: %w", len(ids), err)
+	}
+	users := make(map[uuid.UUID]*User, len(rows))
+	for _, user := range rows {
+		users[user.ID] = user
+	}
+	return users, nil
 }
 
 // order is one way to sort: by a column, or an expression of it, that has an

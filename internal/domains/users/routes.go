@@ -2,36 +2,54 @@ package users
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
 
+	"onepg/internal/aggregator"
+	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
 	"onepg/internal/httpapi"
 )
 
-// queries serves the view.
+// queries serves the view, and the past that no view keeps.
 type queries struct {
 	users       repository
+	past        aggregator.Past[User]
+	append      func(context.Context, []eventsourcing.Event) ([]eventsourcing.Receipt, error)
 	waitVersion func(ctx context.Context, view string, id uuid.UUID, version int) bool
 }
 
 func (q queries) register(g *httpapi.Group) {
 	httpapi.Get(g, httpapi.Operation{
 		Path: "", ID: "list-users", Scope: "users:read", Summary: "List users",
-		Description: "One page of the view. Names are compared in any case.",
+		Description: "One page of the view. Names are compared in any case. With as_of the list as it was at that time, " +
+			"in the order of ids; such a page may be shorter than its limit before the last one.",
 	}, q.list)
 	httpapi.Get(g, httpapi.Operation{
 		Path: "/{id}", ID: "get-user", Scope: "users:read", Summary: "One user",
-		Description: "With min_version and Prefer: wait=N the answer waits until the view shows that version: read your own write.",
+		Description: "With min_version and Prefer: wait=N the answer waits until the view shows that version: read your own write. " +
+			"With version or as_of the row as it was then, from the events alone.",
 		Problems: []httpapi.Refusal{
 			{Kind: fault.NotFound, Code: "not-found"}, {Kind: fault.Gone, Code: "gone"}, {Kind: fault.Timeout, Code: "view-behind"},
 		},
 	}, q.one)
+	httpapi.Get(g, httpapi.Operation{
+		Path: "/{id}/history", ID: "list-user-history", Scope: "users:read", Summary: "Who changed what and when",
+		Description: "The user's events, newest first, each with its changes. A deleted user has its history still.",
+		Problems:    []httpapi.Refusal{{Kind: fault.NotFound, Code: "not-found"}},
+	}, q.history)
+	httpapi.Post(g, httpapi.Operation{
+		Path: "/{id}/revert", ID: "revert-user", Scope: "users:write", Summary: "Put a user back to what it was",
+		Description: "Appends user.reverted, so that the history is kept. Brings a deleted user back too.",
+		Status:      http.StatusCreated, Problems: httpapi.RevertRefusals(),
+	}, q.revert)
 }
 
 type listInput struct {
 	httpapi.Paging
+	httpapi.AsOf
 
 	Sort  string `query:"sort"  enum:"created_at,-created_at,updated_at,-updated_at,name,-name" default:"-created_at" doc:"The order; - in front for descending."`
 	Email string `query:"email" maxLength:"254" doc:"Only the user with this address, in any case."`
@@ -39,6 +57,9 @@ type listInput struct {
 }
 
 func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*User], error) {
+	if in.AsOf.Given() {
+		return httpapi.ReadListPast(ctx, q.past, &in.AsOf, &in.Paging)
+	}
 	sort, err := httpapi.ParseSort(in.Sort, "created_at", "updated_at", "name")
 	if err != nil {
 		return nil, err
@@ -74,13 +95,19 @@ func sortKey(u *User, field string) string {
 type oneInput struct {
 	httpapi.Conditional
 	httpapi.Waiting
+	httpapi.When
 
 	ID         httpapi.ID `path:"id" doc:"The user's id."`
 	MinVersion int        `query:"min_version" minimum:"1" doc:"Answer only when the view shows this version or a later one."`
 }
 
 func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*User], error) {
-	applied, err := q.await(ctx, in)
+	if in.When.Given() {
+		return httpapi.ReadPast(ctx, q.past, in.ID, &in.When, &in.Conditional)
+	}
+	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
+		return q.waitVersion(ctx, view, in.ID.UUID, in.MinVersion)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -98,22 +125,28 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 	return out, nil
 }
 
-// await holds a read back until the view is recent enough for it.
-func (q queries) await(ctx context.Context, in *oneInput) (applied string, err error) {
-	if in.MinVersion == 0 {
-		return "", nil
+type historyInput struct {
+	httpapi.Paging
+
+	ID httpapi.ID `path:"id" doc:"The user's id."`
+}
+
+func (q queries) history(ctx context.Context, in *historyInput) (*httpapi.Listing[httpapi.Revision], error) {
+	return httpapi.ReadHistory(ctx, q.past, in.ID, &in.Paging)
+}
+
+type revertInput struct {
+	httpapi.RevertRequest
+
+	ID httpapi.ID `path:"id" doc:"The user's id."`
+}
+
+func (q queries) revert(ctx context.Context, in *revertInput) (*httpapi.Reverted, error) {
+	reverting := httpapi.Reverting[User]{
+		Past: q.past, Event: revertTo, Append: q.append,
+		Shown: func(ctx context.Context, id uuid.UUID, version int) bool {
+			return q.waitVersion(ctx, view, id, version)
+		},
 	}
-	patience, asked := in.Wait()
-	waiting, cancel := context.WithTimeout(ctx, max(patience, time.Millisecond))
-	defer cancel()
-	if !q.waitVersion(waiting, view, in.ID.UUID, in.MinVersion) {
-		return "", &fault.Error{
-			Kind: fault.Timeout, Code: "view-behind", RetryAfter: time.Second,
-			Message: "The view does not show that version yet. Ask again, or wait longer with Prefer: wait=N.",
-		}
-	}
-	if asked {
-		applied = httpapi.PreferenceApplied(patience)
-	}
-	return applied, nil
+	return reverting.Do(ctx, in.ID, &in.RevertRequest)
 }

@@ -20,7 +20,9 @@ type User struct {
 
 // evolve is the only way a row is ever computed. A nil row is no user.
 func evolve(user *User, event Event, from eventsourcing.Recorded) (*User, error) {
-	if _, first := event.(Created); first != (user == nil) {
+	_, first := event.(Created)
+	_, again := event.(Reverted)
+	if first != (user == nil) && !again {
 		return nil, fmt.Errorf("%s cannot follow: the user exists is %t", from.Name, user != nil)
 	}
 	next := User{ID: from.AggregateID, CreatedAt: from.RecordedAt}
@@ -37,9 +39,16 @@ func evolve(user *User, event Event, from eventsourcing.Recorded) (*User, error)
 		if e.Email != nil {
 			next.Email = *e.Email
 		}
+	case Reverted:
+		next.Name, next.Email, next.CreatedAt = e.Name, e.Email, e.CreatedAt
 	case Deleted:
 		return nil, nil //nolint:nilnil // no row and no error is what a deletion means
 	}
 	next.Version, next.UpdatedAt = from.Version, from.RecordedAt
 	return &next, nil
+}
+
+// revertTo is the event that makes a user what it was at a version.
+func revertTo(then *User, version int) (name string, payload any) {
+	return "user.reverted", Reverted{ToVersion: version, Name: then.Name, Email: then.Email, CreatedAt: then.CreatedAt}
 }

@@ -29,6 +29,8 @@ func TestEventsMakeAUser(t *testing.T) {
 		"renamed":           {[]Event{created, Updated{Name: text("Eva")}}, &User{id, "Eva", "ada@example.com", 2, at(1), at(2)}, false},
 		"moved":             {[]Event{created, Updated{Email: text("a@b.c")}}, &User{id, "Ada", "a@b.c", 2, at(1), at(2)}, false},
 		"deleted":           {[]Event{created, Deleted{}}, nil, false},
+		"put back":          {[]Event{created, Updated{Name: text("Eva")}, revertOf(&User{Name: "Ada", Email: "ada@example.com", CreatedAt: at(1)})}, &User{id, "Ada", "ada@example.com", 3, at(1), at(3)}, false},
+		"brought back":      {[]Event{created, Deleted{}, revertOf(&User{Name: "Eva", Email: "a@b.c", CreatedAt: at(1)})}, &User{id, "Eva", "a@b.c", 3, at(1), at(3)}, false},
 		"updated before":    {[]Event{Updated{Name: text("Eva")}}, nil, true},
 		"created twice":     {[]Event{created, created}, nil, true},
 		"updated afterward": {[]Event{created, Deleted{}, Updated{Name: text("Eva")}}, nil, true},
@@ -53,6 +55,12 @@ func TestEventsMakeAUser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// revertOf is the event that puts a user back to then.
+func revertOf(then *User) Event {
+	_, payload := revertTo(then, 1)
+	return payload.(Event)
 }
 
 func copied(u *User) *User {

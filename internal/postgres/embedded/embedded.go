@@ -13,7 +13,7 @@ const (
 	// leaveTimeout bounds a Close: others' starts, then our own stop.
 	leaveTimeout = 90 * time.Second
 	// watchInterval is how long a server may run unused, or stay away, unnoticed.
-	watchInterval = time.Second
+	watchInterval = 200 * time.Millisecond
 )
 
 // Options say which cluster to use and how to run it.
@@ -115,9 +115,10 @@ func (s *Server) Close() error {
 		s.users.release()
 		return err
 	}
-	defer gate.release()
 	stopped, err := s.cluster.stopUnused(ctx, s.users)
+	gate.release()
 	if stopped {
+		err = errors.Join(err, s.cluster.awaitWatcher(ctx))
 		s.options.Logger.InfoContext(ctx, "PostgreSQL was stopped", slog.String("data_dir", s.cluster.dir))
 	}
 	return err

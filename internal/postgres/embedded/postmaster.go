@@ -78,7 +78,11 @@ func (c *cluster) up(ctx context.Context) (address, error) {
 			launched = true
 			return false, c.launch(ctx)
 		}
-		if server, unready = c.address(); unready == nil {
+		server, unready = c.address()
+		if unready == nil && launched && server.pid != c.child.Process.Pid {
+			unready = errors.New("another server has the cluster") // Ours is about to say so and end.
+		}
+		if unready == nil {
 			unready = server.ping(ctx)
 		}
 		return unready == nil, nil

@@ -41,6 +41,9 @@ func (c *cluster) takeDuty(ctx context.Context) (*fileLock, error) {
 // patrol reports whether the watch is over. It gives up the duty before it
 // gives up start.lock: a server that is launched then gets a new watcher.
 func (c *cluster) patrol(ctx context.Context, duty *fileLock) (over bool, err error) {
+	if _, err := os.Stat(c.path(startLock)); errors.Is(err, fs.ErrNotExist) {
+		return true, nil // Why: taking the lock would make a deleted directory anew.
+	}
 	gate, err := tryLock(c.path(startLock), syscall.LOCK_EX)
 	if errors.Is(err, errBusy) {
 		return false, nil // Somebody starts or stops it; look again when they are done.
@@ -59,6 +62,15 @@ func (c *cluster) patrol(ctx context.Context, duty *fileLock) (over bool, err er
 		duty.release()
 	}
 	return over, err
+}
+
+// awaitWatcher returns when the watcher has seen that the server is gone, so
+// that a clean stop leaves no process behind.
+func (c *cluster) awaitWatcher(ctx context.Context) error {
+	return poll(ctx, lockInterval, func() (bool, error) {
+		watched, err := locked(c.path(watchLock))
+		return !watched, err
+	})
 }
 
 // startWatcher starts the command unless a watcher is at work. It needs

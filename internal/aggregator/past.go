@@ -1,0 +1,270 @@
+package aggregator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"onepg/internal/eventsourcing"
+	"onepg/internal/fault"
+)
+
+// PastLog is how the past is read from the log.
+type PastLog interface {
+	// PositionAt gives the last position recorded at the moment or before it,
+	// and false for a moment that has not come yet.
+	PositionAt(ctx context.Context, moment time.Time) (position int64, reached bool, err error)
+	// Existing gives, in their order, at most limit ids after one of the
+	// aggregates of a kind that had been created at the position. There may be
+	// more behind next; it is the nil UUID at the end.
+	Existing(ctx context.Context, q Existing) (ids []uuid.UUID, next uuid.UUID, err error)
+	// Version is the number of the aggregate's events, 0 without any.
+	Version(ctx context.Context, aggregate string, id uuid.UUID) (int, error)
+	// Each hands the events of the range to f as they come, decoded, or with
+	// the reason why they cannot be. It ends with the first error of f, and
+	// with one of its own before an event that this program does not know.
+	Each(ctx context.Context, r PastRange, f func(e eventsourcing.Recorded, payload any, broken error) error) error
+}
+
+// Existing selects aggregates of a kind by when they were created.
+type Existing struct {
+	Aggregate string
+	Position  int64 // created at this position or before it
+	After     uuid.UUID
+	Limit     int
+}
+
+// PastRange selects events: those of the aggregates, one aggregate after the
+// other and each in the order of its versions, up to and including a position
+// or a version. A bound of 0 is none.
+type PastRange struct {
+	Aggregate    string
+	AggregateIDs []uuid.UUID
+	Position     int64
+	Version      int
+}
+
+// Past answers what a view's rows were, from the events alone: no view's table
+// is read, so it is as right while a view is behind, rebuilding or halted. Make
+// one with [PastOf].
+//
+// An event that cannot be applied has the consequence it has in the view: the
+// row stays what it was before. A list shows it so; a single row that is asked
+// for beyond that event is refused as unavailable. So is everything that meets
+// an event which only a newer program knows.
+//
+// What is asked costs reading the aggregates' events up to then; memory holds
+// the rows of the answer and one event.
+type Past[Row any] struct {
+	aggregate string
+	log       PastLog
+	apply     func(row *Row, e eventsourcing.Recorded, payload any, broken error) (*Row, error)
+}
+
+// PastOf makes the past of the view that [Define] makes of the same aggregate
+// and evolve.
+func PastOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], log PastLog) Past[Row] {
+	return Past[Row]{
+		aggregate: aggregate, log: log,
+		apply: func(row *Row, e eventsourcing.Recorded, payload any, broken error) (*Row, error) {
+			read := func(eventsourcing.Recorded) (eventsourcing.Recorded, any, error) { return e, payload, broken }
+			return step(row, e, evolve, projection{read: read})
+		},
+	}
+}
+
+// unfolding is the fold of one aggregate on its way through its events.
+type unfolding[Row any] struct {
+	row     *Row
+	version int         // of the last event, applied or not
+	failed  *EventError // the first that could not be applied; the row stays what it was
+}
+
+func (p Past[Row]) step(u *unfolding[Row], e eventsourcing.Recorded, payload any, broken error) {
+	u.version = e.Version
+	if u.failed != nil {
+		return
+	}
+	next, err := p.apply(u.row, e, payload, broken)
+	if err != nil {
+		u.failed = &EventError{Event: e, Err: err}
+		return
+	}
+	u.row = next
+}
+
+// PositionAt gives the last position recorded at the moment or before it, 0
+// before the first. It reports false for a moment that has not come yet.
+func (p Past[Row]) PositionAt(ctx context.Context, moment time.Time) (position int64, reached bool, err error) {
+	return p.log.PositionAt(ctx, moment)
+}
+
+// Version is the aggregate's version now. It is a fault of kind NotFound if
+// there never was such an aggregate.
+func (p Past[Row]) Version(ctx context.Context, id uuid.UUID) (int, error) {
+	version, err := p.log.Version(ctx, p.aggregate, id)
+	if err == nil && version == 0 {
+		err = notFound("There is no %s %s.", p.aggregate, id)
+	}
+	return version, err
+}
+
+// AtVersion gives the row as the aggregate's event of that version left it. It
+// is a fault of kind NotFound if there is no such version, and Gone if that
+// event was the aggregate's end.
+func (p Past[Row]) AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, error) {
+	u, err := p.unfold(ctx, PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Version: version})
+	if err != nil {
+		return nil, err
+	}
+	if u.version != version {
+		return nil, notFound("There is no version %d of %s %s.", version, p.aggregate, id)
+	}
+	return u.row, p.gone(u, id)
+}
+
+// AtPosition gives the row, and its version, as it was when the log ended with
+// the position. It is a fault of kind NotFound if the aggregate did not exist
+// yet, and Gone if it had ended.
+func (p Past[Row]) AtPosition(ctx context.Context, id uuid.UUID, position int64) (*Row, int, error) {
+	var u unfolding[Row]
+	if position > 0 {
+		var err error
+		u, err = p.unfold(ctx, PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Position: position})
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	if u.version == 0 {
+		return nil, 0, notFound("There was no %s %s at that time.", p.aggregate, id)
+	}
+	return u.row, u.version, p.gone(u, id)
+}
+
+// unfold folds a range of one aggregate.
+func (p Past[Row]) unfold(ctx context.Context, r PastRange) (unfolding[Row], error) {
+	var u unfolding[Row]
+	err := p.log.Each(ctx, r, func(e eventsourcing.Recorded, payload any, broken error) error {
+		p.step(&u, e, payload, broken)
+		return nil
+	})
+	if err == nil && u.failed != nil {
+		err = fault.Wrap(u.failed, fault.Unavailable, "unavailable",
+			fmt.Sprintf("Event %s cannot be applied by this program, so what it made of the %s is not known.", u.failed.Event.ID, p.aggregate))
+	}
+	return u, err
+}
+
+func (p Past[Row]) gone(u unfolding[Row], id uuid.UUID) error {
+	if u.row != nil {
+		return nil
+	}
+	return fault.New(fault.Gone, "gone", fmt.Sprintf("The %s %s had been deleted at version %d. Its events are still in the log.", p.aggregate, id, u.version))
+}
+
+// rounds and mostAtOnce bound the work for one page: where aggregates did not
+// exist yet or had ended, there may be little to show for much work.
+const (
+	rounds     = 5
+	mostAtOnce = 1000 // aggregates, twice as many in each round
+)
+
+// List gives the rows as they were when the log ended with the position: at
+// most limit of those with ids after one, in the order of ids. There are or may
+// be more behind next, also where there are fewer rows than the limit; it is
+// the nil UUID at the end.
+func (p Past[Row]) List(ctx context.Context, position int64, after uuid.UUID, limit int) (rows []*Row, next uuid.UUID, err error) {
+	var ids []uuid.UUID // of the rows
+	next = after
+	for round := range rounds {
+		q := Existing{Aggregate: p.aggregate, Position: position, After: next, Limit: min((limit+1)<<round, mostAtOnce)}
+		var candidates []uuid.UUID
+		if candidates, next, err = p.log.Existing(ctx, q); err != nil {
+			return nil, next, err
+		}
+		err = p.living(ctx, candidates, position, func(id uuid.UUID, row *Row) {
+			if len(rows) <= limit {
+				ids, rows = append(ids, id), append(rows, row)
+			}
+		})
+		if err != nil {
+			return nil, next, err
+		}
+		if len(rows) > limit { // the one too many only tells that there is more
+			return rows[:limit], ids[limit-1], nil
+		}
+		if next == uuid.Nil {
+			break
+		}
+	}
+	return rows, next, nil
+}
+
+// living folds the aggregates and hands over those that had not ended.
+func (p Past[Row]) living(ctx context.Context, ids []uuid.UUID, position int64, f func(uuid.UUID, *Row)) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var id uuid.UUID
+	var u unfolding[Row]
+	finish := func() {
+		if u.row != nil {
+			f(id, u.row)
+		}
+	}
+	r := PastRange{Aggregate: p.aggregate, AggregateIDs: ids, Position: position}
+	err := p.log.Each(ctx, r, func(e eventsourcing.Recorded, payload any, broken error) error {
+		if e.AggregateID != id {
+			finish()
+			id, u = e.AggregateID, unfolding[Row]{}
+		}
+		p.step(&u, e, payload, broken)
+		return nil
+	})
+	finish()
+	return err
+}
+
+// History gives the last changes of an aggregate with versions below before (0:
+// all), newest first and at most limit. It folds the aggregate's events once
+// from the first on and remembers only those it gives. It is a fault of kind
+// NotFound if there never was such an aggregate.
+func (p Past[Row]) History(ctx context.Context, id uuid.UUID, before, limit int) ([]eventsourcing.Change[Row], error) {
+	if before == 1 {
+		return nil, nil
+	}
+	var u unfolding[Row]
+	var latest []eventsourcing.Change[Row] // a ring: version v is at (v - 1) % limit
+	r := PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Version: max(0, before-1)}
+	err := p.log.Each(ctx, r, func(e eventsourcing.Recorded, payload any, broken error) error {
+		change := eventsourcing.Change[Row]{Event: e, Before: u.row}
+		p.step(&u, e, payload, broken)
+		change.After = u.row
+		if u.failed != nil {
+			change.Err = u.failed
+		}
+		if len(latest) < limit {
+			latest = append(latest, change)
+		} else {
+			latest[(e.Version-1)%limit] = change
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if u.version == 0 {
+		return nil, notFound("There is no %s %s.", p.aggregate, id)
+	}
+	newestFirst := make([]eventsourcing.Change[Row], len(latest))
+	for i := range newestFirst {
+		newestFirst[i] = latest[(u.version-1-i)%limit]
+	}
+	return newestFirst, nil
+}
+
+func notFound(format string, args ...any) error {
+	return fault.New(fault.NotFound, "not-found", fmt.Sprintf(format, args...))
+}

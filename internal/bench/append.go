@@ -1,0 +1,113 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+)
+
+// insertRow is the baselines' statement: as small as one can be that stores an
+// event. Its ids rise, as new UUIDv7 do; pgbench has numbers only, and decimal
+// digits are hexadecimal ones too.
+func insertRow(table string) string {
+	id := func(last int) string {
+		return fmt.Sprintf("(lpad(:n::text, 8, '0') || '-' || lpad(:client_id::text, 4, '0') || '-7000-8000-%012d')::uuid", last)
+	}
+	return `\set n :n + 1
+INSERT INTO ` + table + ` (id, aggregate_id, name, payload)
+VALUES (` + id(1) + ", " + id(2) + `, 'user.created', '{"name":"Ada Lovelace","email":"ada@example.com"}');
+`
+}
+
+// insertRows stores a hundred events with one statement.
+const insertRows = `\set n :n + 1
+INSERT INTO plain_events (id, aggregate_id, name, payload)
+SELECT (prefix || lpad(g::text, 12, '0'))::uuid, (prefix || '1' || lpad(g::text, 11, '0'))::uuid,
+       'user.created', '{"name":"Ada Lovelace","email":"ada@example.com"}'
+  FROM (SELECT lpad(:n::text, 8, '0') || '-' || lpad(:client_id::text, 4, '0') || '-7000-8000-' AS prefix) p, generate_series(1, 100) g;
+`
+
+// prepareAppend compares appending over HTTP with the article's variant over
+// HTTP, and both with what the database does alone.
+func prepareAppend(ctx context.Context, s *stage) ([]subject, error) {
+	program, err := s.program(ctx, "append")
+	if err != nil {
+		return nil, err
+	}
+	baseline, err := s.article(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const single, multi, rows = "insert", "multi-row insert", 100
+	var subjects []subject
+	for _, n := range s.options.Connections {
+		article := fmt.Sprintf("article/%d", n)
+		checks := []check{versus(article)}
+		switch n {
+		case 64:
+			checks = []check{versus(article).least(6), versus(single).least(1), latencyAt(p99).most(8)}
+		case 256:
+			checks = []check{versus(article).least(10), versus(single).least(1.5)}
+		}
+		subjects = append(subjects, subject{
+			name: article, what: "one INSERT per request", unit: perSecond, run: s.appending(baseline, n, 1),
+		}, subject{
+			name: fmt.Sprintf("append/%d", n), what: "one-event appends over HTTP", unit: perSecond,
+			checks: checks, run: s.appending(program, n, 1),
+		})
+	}
+	const clients = 16
+	arrays := s.appending(program, clients, rows)
+	subjects = append(subjects, subject{
+		name: "append arrays", what: fmt.Sprintf("events in arrays of %d, %d clients", rows, clients), unit: perSecond,
+		checks: []check{value().least(80_000), versus(multi)}, run: arrays,
+	}, subject{
+		name: "append arrays alone", what: "the same while views wait", unit: perSecond,
+		checks: []check{value().least(80_000), versus(multi).least(0.7)}, run: program.whileViewsWait(arrays),
+	})
+	tool, ok := s.findPgbench(ctx)
+	if !ok {
+		return subjects, nil
+	}
+	for _, b := range []struct {
+		name, what string
+		script     script
+	}{
+		{single, "pgbench, 32 clients, no trigger", script{insertRow("plain_events"), 32, 1}},
+		{single + " and notify", "pgbench, 32 clients, row trigger", script{insertRow("article_events"), 32, 1}},
+		{multi, fmt.Sprintf("pgbench, 4 clients, %d rows each", rows), script{insertRows, 4, rows}},
+	} {
+		subjects = append(subjects, subject{
+			name: b.name, what: b.what, unit: perSecond,
+			run: func(ctx context.Context) (sample, error) { return tool.run(ctx, s, baseline.db, b.script) },
+		})
+	}
+	return subjects, nil
+}
+
+// article starts the baseline on a database of its own.
+func (s *stage) article(ctx context.Context) (*server, error) {
+	db, err := s.newDatabase(ctx, "article")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, articleSchema); err != nil {
+		return nil, fmt.Errorf("make the baseline's tables: %w", err)
+	}
+	return s.serve(ctx, roleArticle, db)
+}
+
+// appending measures requests of so many events each; the figure is in events.
+// Views are kept meanwhile.
+func (s *stage) appending(to *server, connections, events int) func(context.Context) (sample, error) {
+	request, marks := newRequest(http.MethodPost, "/v1/users/events", appendOf(events), 0)
+	order := load{Connections: connections, Request: request, Marks: marks, Status: http.StatusCreated}
+	return func(ctx context.Context) (sample, error) {
+		results, used, err := s.send(ctx, to, order)
+		if err != nil {
+			return sample{}, err
+		}
+		r := results[0]
+		return sample{figure: r.perSecond() * float64(events), latency: &r.Latency, cores: used}, nil
+	}
+}

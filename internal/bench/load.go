@@ -1,0 +1,249 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// load is an order to a load process: send this request over and over on so
+// many connections, and measure.
+type load struct {
+	Address     string
+	Connections int
+	Request     []byte
+	// Marks are places in Request that change with each request.
+	Marks []mark
+	// Status is the only one that is no failure.
+	Status int
+	// Warmup comes before Duration and is not measured.
+	Warmup, Duration time.Duration
+	// Rate is in requests per second over all connections; 0 sends each
+	// request as soon as the one before is answered.
+	Rate float64
+	// Watch, if not empty, is sent again and again after each answer until it is
+	// answered 200, and what is measured is the time this took. The id at WatchID
+	// in Request goes to WatchAt in it.
+	Watch            []byte
+	WatchID, WatchAt int
+}
+
+// mark is a place in a request that is new each time: a UUIDv7 or, when Keys is
+// not 0, an eight-digit number from 1 to Keys.
+type mark struct{ At, Keys int }
+
+const uuidLength = 36
+
+// loadResult is what came of a load.
+type loadResult struct {
+	Requests int
+	Elapsed  time.Duration
+	Latency  latency
+}
+
+// perSecond is the rate at which requests were answered.
+func (r loadResult) perSecond() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }
+
+// serveLoads is the life of a load process: it takes lists of loads, runs those
+// of one list together, and answers their results in order, until in ends.
+func serveLoads(ctx context.Context, in *json.Decoder, out *json.Encoder) error {
+	for {
+		var loads []load
+		if err := in.Decode(&loads); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read the order: %w", err)
+		}
+		results := make([]loadResult, len(loads))
+		running, ctx := errgroup.WithContext(ctx)
+		for i := range loads {
+			running.Go(func() (err error) {
+				results[i], err = loads[i].run(ctx)
+				return err
+			})
+		}
+		if err := running.Wait(); err != nil {
+			return err
+		}
+		if err := out.Encode(results); err != nil {
+			return fmt.Errorf("answer the results: %w", err)
+		}
+	}
+}
+
+// run opens the connections, lets all send until the time is over, and gathers.
+func (l load) run(ctx context.Context) (loadResult, error) {
+	clients := make([]*client, l.Connections)
+	defer func() {
+		for _, c := range clients {
+			if c != nil {
+				c.conn.close()
+			}
+		}
+	}()
+	for i := range clients {
+		c, err := dial(ctx, l.Address)
+		if err != nil {
+			return loadResult{}, err
+		}
+		clients[i] = newClient(c, l, i)
+	}
+	begin := now().Add(l.Warmup)
+	running, ctx := errgroup.WithContext(ctx)
+	for _, c := range clients {
+		running.Go(func() error { return c.run(ctx, begin) })
+	}
+	if err := running.Wait(); err != nil {
+		return loadResult{}, err
+	}
+	var took []time.Duration
+	for _, c := range clients {
+		took = append(took, c.took...)
+	}
+	return loadResult{Requests: len(took), Elapsed: l.Duration, Latency: latencyOf(took)}, nil
+}
+
+// client is one connection's share of a load.
+type client struct {
+	load
+
+	conn   *conn
+	random *rand.Rand
+	due    time.Time // of the next request, when there is a rate
+	took   []time.Duration
+}
+
+func newClient(c *conn, l load, index int) *client {
+	l.Request, l.Watch = slices.Clone(l.Request), slices.Clone(l.Watch)
+	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // ids for a benchmark
+	// Why not all at once: at a steady rate the connections take turns.
+	due := now().Add(time.Duration(float64(index) * l.interval()))
+	return &client{load: l, conn: c, random: random, due: due}
+}
+
+// interval is the time between two requests of all connections, in nanoseconds.
+func (l load) interval() float64 {
+	if l.Rate == 0 {
+		return 0
+	}
+	return float64(time.Second) / l.Rate
+}
+
+// run sends until the measured time is over. An answer counts when it comes
+// within that time.
+func (c *client) run(ctx context.Context, begin time.Time) error {
+	end := begin.Add(c.Duration)
+	if err := c.conn.socket.SetDeadline(end.Add(answerTimeout)); err != nil {
+		return fmt.Errorf("limit the wait for answers: %w", err)
+	}
+	for ctx.Err() == nil {
+		start := c.next(ctx)
+		if !start.Before(end) {
+			return nil
+		}
+		took, err := c.once(ctx, start)
+		if err != nil {
+			return err
+		}
+		if done := now(); done.After(begin) && done.Before(end) {
+			c.took = append(c.took, took)
+		}
+	}
+	return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+}
+
+// next waits until the next request is due and gives that time. A schedule does
+// not slip when an answer is late: the requests that should have been sent
+// meanwhile count as slow, as they would be for users, who do not wait for each
+// other.
+func (c *client) next(ctx context.Context) time.Time {
+	if c.Rate == 0 {
+		return now()
+	}
+	due := c.due
+	c.due = due.Add(time.Duration(c.interval() * float64(c.Connections)))
+	pause(ctx, due.Sub(now()))
+	return due
+}
+
+// once sends one request and gives how long it, or the watch after it, took.
+func (c *client) once(ctx context.Context, start time.Time) (time.Duration, error) {
+	c.stamp()
+	status, err := c.conn.do(c.Request)
+	if err != nil {
+		return 0, err
+	}
+	if status != c.Status {
+		return 0, fmt.Errorf("the server under test answers %d instead of %d: %s", status, c.Status, c.conn.buffer)
+	}
+	if len(c.Watch) > 0 {
+		return c.watch(ctx)
+	}
+	return now().Sub(start), nil
+}
+
+// stamp makes the request a new one.
+func (c *client) stamp() {
+	for _, m := range c.Marks {
+		at := c.Request[m.At:]
+		if m.Keys > 0 {
+			key := strconv.Itoa(1 + c.random.IntN(m.Keys))
+			copy(at, "00000000"[:8-len(key)])
+			copy(at[8-len(key):], key)
+			continue
+		}
+		stampID(at[:uuidLength], now(), c.random)
+	}
+	if len(c.Watch) > 0 {
+		copy(c.Watch[c.WatchAt:], c.Request[c.WatchID:c.WatchID+uuidLength])
+	}
+}
+
+// watch asks until it is answered 200, and gives the time that took. After the
+// first milliseconds it asks at intervals of a tenth of the time so far, which
+// is exact enough and leaves the server to its work.
+func (c *client) watch(ctx context.Context) (time.Duration, error) {
+	const eager = 5 * time.Millisecond
+	start := now()
+	for {
+		status, err := c.conn.do(c.Watch)
+		took := now().Sub(start)
+		switch {
+		case err != nil:
+			return 0, err
+		case status == http.StatusOK:
+			return took, nil
+		case status != http.StatusNotFound:
+			return 0, fmt.Errorf("the server under test answers %d while a row is awaited: %s", status, c.conn.buffer)
+		case took > answerTimeout:
+			return 0, fmt.Errorf("an event was not visible after %s", took)
+		case took > eager:
+			pause(ctx, took/10)
+		}
+	}
+}
+
+// pause waits, but not longer than ctx.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// now is the benchmark's clock.
+func now() time.Time { return time.Now() } //nolint:forbidigo // measuring time is what this package is for

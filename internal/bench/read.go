@@ -1,0 +1,85 @@
+package bench
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+)
+
+// users is how many rows the view has while reads are measured: more than fit
+// into the processor's caches, unless less is to be stored anyway.
+func (o Options) users() int {
+	const enough = 50_000
+	return min(enough, o.Stored)
+}
+
+// prepareRead compares reading one row over HTTP with asking PostgreSQL for it.
+func prepareRead(ctx context.Context, s *stage) ([]subject, error) {
+	program, err := s.programWithUsers(ctx, "read", s.options.users())
+	if err != nil {
+		return nil, err
+	}
+	const clients, selecting = 64, "select"
+	subjects := []subject{{
+		name: "read", what: "GET /v1/users/{id}, 64 clients", unit: perSecond,
+		checks: []check{versus(selecting).least(0.4)},
+		run:    s.reading(program, clients, "/v1/users/"+storedID+keyMark),
+	}}
+	if tool, ok := s.findPgbench(ctx); ok {
+		query := script{text: `\set user random(1, ` + strconv.Itoa(s.options.users()) + `)
+SELECT id, name, email, version, created_at, updated_at FROM users WHERE id = ('` + storedID + `' || lpad(:user::text, 8, '0'))::uuid;
+`, clients: clients, each: 1}
+		subjects = append(subjects, subject{
+			name: selecting, what: "pgbench, 64 clients, the same row", unit: perSecond,
+			run: func(ctx context.Context) (sample, error) { return tool.run(ctx, s, program.db, query) },
+		})
+	}
+	return subjects, nil
+}
+
+// prepareList measures a page of the list.
+func prepareList(ctx context.Context, s *stage) ([]subject, error) {
+	program, err := s.programWithUsers(ctx, "list", s.options.users())
+	if err != nil {
+		return nil, err
+	}
+	const clients = 32
+	return []subject{
+		{
+			name: "list", what: "GET /v1/users, 50 rows, 32 clients", unit: perSecond,
+			run: s.reading(program, clients, "/v1/users"),
+		},
+		{
+			name: "list by e-mail", what: "GET /v1/users?email=…&limit=1, 32 clients", unit: perSecond,
+			run: s.reading(program, clients, "/v1/users?email=ada@example.com&limit=1"),
+		},
+	}, nil
+}
+
+// programWithUsers starts the program on a database with so many users.
+func (s *stage) programWithUsers(ctx context.Context, name string, users int) (*server, error) {
+	program, err := s.program(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := program.fill(ctx, 0, users); err != nil {
+		return nil, err
+	}
+	if err := program.settle(ctx); err != nil {
+		return nil, err
+	}
+	_, err = program.db.ExecContext(ctx, "VACUUM ANALYZE")
+	return program, err
+}
+
+func (s *stage) reading(from *server, connections int, path string) func(context.Context) (sample, error) {
+	request, marks := newRequest(http.MethodGet, path, "", s.options.users())
+	order := load{Connections: connections, Request: request, Marks: marks, Status: http.StatusOK}
+	return func(ctx context.Context) (sample, error) {
+		results, used, err := s.send(ctx, from, order)
+		if err != nil {
+			return sample{}, err
+		}
+		return sample{figure: results[0].perSecond(), latency: &results[0].Latency, cores: used}, nil
+	}
+}

@@ -1,0 +1,137 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"onepg/internal/eventsourcing"
+	"onepg/internal/fault"
+)
+
+// RevertRequest is embedded in the input of a revert.
+type RevertRequest struct {
+	Precondition
+	Waiting
+
+	Body struct {
+		ID        ID  `json:"id" doc:"The id of the event that will be appended, made by the client: a repeated request answers as the first did."`
+		ToVersion int `json:"to_version" minimum:"1" maximum:"2147483647" doc:"The version the row is put back to." example:"1"`
+	}
+}
+
+// RevertRefusals are the problems that [Reverting.Do] may answer with.
+func RevertRefusals() []Refusal {
+	return []Refusal{
+		{fault.NotFound, codeNotFound},
+		{fault.Conflict, "version-conflict"},
+		{fault.Precondition, "version-conflict"},
+		{fault.Invalid, codeValidation},
+		{fault.Invalid, "event-id-reused"},
+		{fault.Unavailable, codeUnavailable},
+	}
+}
+
+// Reverted is the answer to a revert: the receipt of its event, as an append
+// answers.
+type Reverted struct {
+	Status            int
+	Location          string `header:"Location" doc:"Where the event can be read."`
+	PreferenceApplied string `header:"Preference-Applied" doc:"wait=N, where the view had caught up in time."`
+	Body              eventsourcing.Receipt
+}
+
+// Versions are the past as a revert needs it; see aggregator.Past.
+type Versions[Row any] interface {
+	Version(ctx context.Context, id uuid.UUID) (int, error)
+	AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, error)
+}
+
+// Reverting puts a row back to what it was by appending an event that says so.
+// Nothing of the history is lost, and a revert can be reverted.
+type Reverting[Row any] struct {
+	Past Versions[Row]
+	// Event is the name and the payload of the event that makes the row what
+	// it was. The payload depends on nothing else, so that a repeated request
+	// makes an equal one.
+	Event func(then *Row, version int) (name string, payload any)
+	// Append records the event; see eventstore.Log.
+	Append func(context.Context, []eventsourcing.Event) ([]eventsourcing.Receipt, error)
+	// Shown returns true as soon as the view shows that version of the row, and
+	// false when ctx ends first.
+	Shown func(ctx context.Context, id uuid.UUID, version int) bool
+}
+
+// revertAttempts is how often an append is tried that others are faster than.
+const revertAttempts = 3
+
+// Do appends the event. An aggregate that never was is a 404; a version it does
+// not have, or at which it was deleted, is a mistake in the body. With If-Match
+// the aggregate has to be at that version; without, whatever others do in the
+// meantime comes before the revert.
+func (r Reverting[Row]) Do(ctx context.Context, id ID, in *RevertRequest) (*Reverted, error) {
+	var receipts []eventsourcing.Receipt
+	for attempt := 1; ; attempt++ {
+		e, err := r.event(ctx, id, in)
+		if err != nil {
+			return nil, err
+		}
+		to := Appending{Append: r.Append}
+		receipts, err = to.conditionally(ctx, in.Match(), []eventsourcing.Event{e})
+		if err == nil {
+			break
+		}
+		if in.Match().Version != nil || !fault.Is(err, "version-conflict") || attempt == revertAttempts {
+			return nil, err
+		}
+	}
+	out := &Reverted{
+		Status: statusOfReceipts(receipts), Location: "/v1/events/" + receipts[0].ID.String(), Body: receipts[0],
+	}
+	if patience, asked := in.Wait(); asked {
+		waiting, cancel := waitContext(ctx, patience)
+		defer cancel()
+		if r.Shown(waiting, id.UUID, receipts[0].Version) {
+			out.PreferenceApplied = PreferenceApplied(patience)
+		}
+	}
+	return out, nil
+}
+
+// event makes the event against the present state.
+func (r Reverting[Row]) event(ctx context.Context, id ID, in *RevertRequest) (eventsourcing.Event, error) {
+	var none eventsourcing.Event
+	current, err := r.Past.Version(ctx, id.UUID)
+	if err != nil {
+		return none, err
+	}
+	version := in.Body.ToVersion
+	if version > current {
+		return none, badVersion(fmt.Sprintf("is not a version of %s, which is at version %d", id, current))
+	}
+	then, err := r.Past.AtVersion(ctx, id.UUID, version)
+	if f, ok := fault.Of(err); ok && f.Kind == fault.Gone {
+		return none, badVersion("is the version at which it was deleted, so there is nothing to put back")
+	}
+	if err != nil {
+		return none, err
+	}
+	name, payload := r.Event(then, version)
+	text, err := json.Marshal(payload)
+	if err != nil {
+		return none, fmt.Errorf("encode the payload of %s: %w", name, err)
+	}
+	e := eventsourcing.Event{
+		ID: in.Body.ID.UUID, AggregateID: id.UUID, Name: name, Payload: text, Metadata: withTrace(nil, requestOf(ctx).trace),
+	}
+	if in.Match().Version == nil {
+		e.ExpectedVersion = &current
+	}
+	return e, nil
+}
+
+func badVersion(detail string) error {
+	return fault.Validation([]fault.Field{{Pointer: "/to_version", Detail: detail}})
+}

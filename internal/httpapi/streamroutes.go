@@ -1,0 +1,80 @@
+package httpapi
+
+import (
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"onepg/internal/eventsourcing"
+	"onepg/internal/tail"
+)
+
+// EventStream registers GET /v1/events/stream: the log as it grows.
+func (a *API) EventStream(events *tail.Broadcast) {
+	stream(a.Group("events"), Operation{
+		ID: "stream-events", Scope: "events:read", Summary: "Follow the log",
+		Description: "Server-Sent Events: id is the position, event the event's name, data the recorded event. " +
+			"Starts live, or after a position; without a filter positions come without gaps.",
+		Describe: a.describeStream("The event's name.", reflect.TypeFor[eventsourcing.Recorded]()),
+	}, events, func(in *eventStreamInput) (Resumption, tail.Filter) {
+		return in.Resumption, tail.Filter{Aggregate: in.Aggregate, AggregateID: in.AggregateID.UUID, Name: in.Name}
+	})
+}
+
+type eventStreamInput struct {
+	Resumption
+	EventFilter
+}
+
+// RowStream registers GET /v1/<domain>/stream: the rows of a view as they
+// change. row is their type.
+func (g *Group) RowStream(rows *tail.Broadcast, row reflect.Type) {
+	stream(g, Operation{
+		ID: "stream-" + g.domain, Scope: Scope(g.domain + ":read"), Summary: "Follow the changes of " + g.domain,
+		Description: "Server-Sent Events, each after GET shows the same: id is the position of the event that changed the row. " +
+			"event is " + tail.RowChanged + " and data the row, or " + tail.RowRemoved + " and data its id. " +
+			"After a position the rows changed since are sent as they are now, each once.",
+		Describe: g.api.describeStream(tail.RowChanged+" or "+tail.RowRemoved+", whose data has the id alone.", row),
+	}, rows, func(in *rowStreamInput) (Resumption, tail.Filter) { return in.Resumption, tail.Filter{} })
+}
+
+type rowStreamInput struct{ Resumption }
+
+// describeStream tells what one message is made of; OpenAPI 3.1 has no word for
+// a stream of them.
+func (a *API) describeStream(event string, data reflect.Type) func(*huma.Operation) {
+	return func(op *huma.Operation) {
+		message := &huma.Schema{
+			Type: huma.TypeObject, Description: "One message of the stream; data is JSON.",
+			Properties: map[string]*huma.Schema{
+				"id":    {Type: huma.TypeInteger, Format: "int64", Description: "A position of the log."},
+				"event": {Type: huma.TypeString, Description: event},
+				"data":  a.Schemas().Schema(data, true, ""),
+			},
+			Required: []string{"id", "event", "data"},
+		}
+		op.Responses[strconv.Itoa(http.StatusOK)] = &huma.Response{
+			Description: "Messages until the client leaves.",
+			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: message}},
+		}
+	}
+}
+
+// position is a parameter that may be left out, which is not the same as 0.
+type position struct {
+	value int64
+	given bool
+}
+
+// Schema describes it as the integer it is.
+func (*position) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeInteger, Format: "int64"}
+}
+
+// Receiver is where huma puts the parsed value.
+func (p *position) Receiver() reflect.Value { return reflect.ValueOf(&p.value).Elem() }
+
+// OnParamSet hears from huma whether there was one.
+func (p *position) OnParamSet(given bool, _ any) { p.given = given }

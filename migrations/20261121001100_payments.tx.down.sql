@@ -1,0 +1,1 @@
+DROP TABLE payment_summaries, payment_customers;
