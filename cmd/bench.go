@@ -121,7 +121,7 @@ type progress struct {
 
 func newProgress(out io.Writer) *progress {
 	file, ok := out.(*os.File)
-	return &progress{out: out, visible: ok && term.IsTerminal(int(file.Fd()))} //nolint:gosec // a descriptor fits
+	return &progress{out: out, visible: ok && term.IsTerminal(int(file.Fd()))}
 }
 
 // step says what comes next. A new total begins a new bar.
@@ -135,12 +135,12 @@ func (p *progress) step(done, total int, what string) {
 	}
 	p.done = done
 	p.bar.Describe(what)
-	_ = p.bar.Set(done) //nolint:errcheck // it fails only beyond the total
+	_ = p.bar.Set(done) // it fails only beyond the total
 }
 
 // end removes the bar.
 func (p *progress) end() {
 	if p.bar != nil {
-		_ = p.bar.Finish() //nolint:errcheck // as above
+		_ = p.bar.Finish() // as above
 	}
 }

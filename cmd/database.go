@@ -21,15 +21,19 @@ func withDatabase(c *cobra.Command) (*app.Database, *config.Config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	watcher, err := watchCommand()
-	if err != nil {
-		return nil, nil, err
-	}
 	// A command speaks for itself; that a server came and went is no news.
 	settings.Log.Level = max(settings.Log.Level, slog.LevelWarn)
-	logger := settings.Log.Logger(c.ErrOrStderr())
-	database, err := app.OpenDatabase(c.Context(), settings, logger, watcher)
+	database, err := openDatabase(c, settings)
 	return database, settings, err
+}
+
+// openDatabase is withDatabase for a command that has read the settings.
+func openDatabase(c *cobra.Command, settings *config.Config) (*app.Database, error) {
+	watcher, err := watchCommand()
+	if err != nil {
+		return nil, err
+	}
+	return app.OpenDatabase(c.Context(), settings, settings.Log.Logger(c.ErrOrStderr()), watcher)
 }
 
 // migrationDeps says what the migrate commands work with.

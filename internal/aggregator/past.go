@@ -164,12 +164,9 @@ func (p Past[Row]) gone(u unfolding[Row], id uuid.UUID) error {
 	return fault.New(fault.Gone, "gone", fmt.Sprintf("The %s %s had been deleted at version %d. Its events are still in the log.", p.aggregate, id, u.version))
 }
 
-// rounds and mostAtOnce bound the work for one page: where aggregates did not
-// exist yet or had ended, there may be little to show for much work.
-const (
-	rounds     = 5
-	mostAtOnce = 1000 // aggregates, twice as many in each round
-)
+// rounds bounds the work for one page: where most of those that existed had
+// ended, there is little to show for much work.
+const rounds = 5
 
 // List gives the rows as they were when the log ended with the position: at
 // most limit of those with ids after one, in the order of ids. There are or may
@@ -179,7 +176,8 @@ func (p Past[Row]) List(ctx context.Context, position int64, after uuid.UUID, li
 	var ids []uuid.UUID // of the rows
 	next = after
 	for round := range rounds {
-		q := Existing{Aggregate: p.aggregate, Position: position, After: next, Limit: min((limit+1)<<round, mostAtOnce)}
+		// More than are missing, and more in each round: some will have ended.
+		q := Existing{Aggregate: p.aggregate, Position: position, After: next, Limit: (limit + 1 - len(rows)) << round}
 		var candidates []uuid.UUID
 		if candidates, next, err = p.log.Existing(ctx, q); err != nil {
 			return nil, next, err
@@ -195,7 +193,7 @@ func (p Past[Row]) List(ctx context.Context, position int64, after uuid.UUID, li
 		if len(rows) > limit { // the one too many only tells that there is more
 			return rows[:limit], ids[limit-1], nil
 		}
-		if next == uuid.Nil {
+		if len(candidates) < q.Limit { // the log has no more, or was looked at for long enough
 			break
 		}
 	}

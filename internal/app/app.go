@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/auth"
 	"onepg/internal/config"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
@@ -55,6 +56,7 @@ type App struct {
 	sealer   *eventstore.Sealer
 	listener *listener.Listener
 	views    *aggregator.Runner
+	guard    *auth.Guard
 	streams  []*tail.Broadcast
 	api      *httpapi.API
 	socket   net.Listener
@@ -118,6 +120,9 @@ func (a *App) build(ctx context.Context) error {
 	}); err != nil {
 		return fmt.Errorf("prepare the views: %w", err)
 	}
+	if a.guard, err = a.protect(ctx); err != nil {
+		return err
+	}
 	a.measure()
 	return a.routes(parts)
 }
@@ -154,6 +159,10 @@ func (a *App) Run(ctx context.Context) error {
 	for _, s := range a.streams {
 		parts.Go(func() error { return s.Run(background) })
 	}
+	parts.Go(func() error {
+		a.guard.Run(background)
+		return nil
+	})
 	parts.Go(func() error {
 		a.database.Supervise(background)
 		return nil

@@ -17,6 +17,7 @@ import (
 	"onepg/internal/app"
 	"onepg/internal/config"
 	"onepg/internal/domains"
+	"onepg/internal/domains/payments"
 	"onepg/internal/domains/users"
 	"onepg/internal/postgres/pgtest"
 )
@@ -35,12 +36,19 @@ func start(t *testing.T) *api {
 	return startOn(t, pgtest.New(t))
 }
 
-// startOn runs the program on a given database; several may share one.
-func startOn(t *testing.T, database string) *api {
+// startOn runs the program on a given database; several may share one. Further
+// flags are settings.
+func startOn(t *testing.T, database string, flags ...string) *api {
+	t.Helper()
+	return startLogging(t, t.Output(), slog.LevelWarn, append(flags, "--database-url="+database)...)
+}
+
+// startLogging runs the program with the given settings and log.
+func startLogging(t *testing.T, log io.Writer, level slog.Level, flags ...string) *api {
 	t.Helper()
 	set := pflag.NewFlagSet("app", pflag.ContinueOnError)
 	config.Flags(set)
-	if err := set.Parse([]string{"--addr=127.0.0.1:0", "--database-url=" + database}); err != nil {
+	if err := set.Parse(append([]string{"--addr=127.0.0.1:0"}, flags...)); err != nil {
 		t.Fatal(err)
 	}
 	settings, err := config.Load(set)
@@ -49,8 +57,9 @@ func startOn(t *testing.T, database string) *api {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	a, err := app.Start(ctx, app.Options{
-		Config: settings, Domains: []domains.Constructor{users.New}, Version: "test",
-		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Config: settings, Version: "test",
+		Domains: []domains.Constructor{users.New, payments.New(payments.Policy(settings.Payments))},
+		Logger:  slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
 		cancel()
@@ -70,7 +79,7 @@ func startOn(t *testing.T, database string) *api {
 		}
 	}
 	t.Cleanup(stop)
-	return &api{t: t, database: database, url: a.URL(), stop: stop}
+	return &api{t: t, database: settings.Database.URL.Reveal(), url: a.URL(), stop: stop}
 }
 
 // answer is what came back.

@@ -3,12 +3,14 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/auth"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
@@ -26,8 +28,6 @@ type parts struct {
 	domains []domains.Domain
 	events  []eventsourcing.EventType
 	views   []aggregator.View
-	// registry holds the events.
-	registry *eventsourcing.Registry
 }
 
 // assemble makes the domains. What they are given works once the program runs.
@@ -44,7 +44,7 @@ func (a *App) assemble() (parts, error) {
 			Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
 				return a.views.Wait(ctx, views, events)
 			},
-			Commands: eventsourcing.Commands{Log: a.log, Actor: a.actor},
+			Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor},
 		})
 		if d.Err != nil {
 			return p, fmt.Errorf("domain %s: %w", d.Name, d.Err)
@@ -61,7 +61,11 @@ func (a *App) routes(p parts) error {
 	c := a.options.Config
 	api, err := httpapi.New(httpapi.Options{
 		Logger: a.logger, Clock: now, Metrics: a.metrics, Version: a.options.Version,
-		Ready: a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
+		Authorize: func(r *http.Request, scope httpapi.Scope) (context.Context, error) {
+			return a.guard.Authorize(r, string(scope))
+		},
+		Origins: c.Access.Origins,
+		Ready:   a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
 		Limits: httpapi.Limits{
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
@@ -81,7 +85,7 @@ func (a *App) routes(p parts) error {
 				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
 				Append: a.log.Append,
 				Shown:  a.shown(d),
-				Actor:  a.actor,
+				Actor:  auth.Actor,
 			})
 		}
 		d.Routes(group)

@@ -9,18 +9,16 @@ import (
 	"github.com/google/uuid"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/auth"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
 	"onepg/internal/fault"
 )
 
-// actor is in whose name a request acts.
-func (*App) actor(context.Context) string { return "anonymous" }
-
 // record appends events in the name of the request.
 func (a *App) record(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
 	for i := range events {
-		events[i].Actor = a.actor(ctx)
+		events[i].Actor = auth.Actor(ctx)
 	}
 	return a.log.Append(ctx, events)
 }

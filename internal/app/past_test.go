@@ -453,3 +453,26 @@ func TestAListOfThePastTakesOnlyATimeAndPages(t *testing.T) {
 		}
 	}
 }
+
+// TestThePagesOfAListShowOneMoment lets an event be recorded at the very moment
+// that is walked through: what the first page did not see, no page sees.
+func TestThePagesOfAListShowOneMoment(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	first, second := uuid.UUID{1}, uuid.UUID{2}
+	a.append(first, "user.created", ada)
+	moment := a.append(second, "user.created", ada).RecordedAt
+	page := a.get("/v1/users?limit=1&" + asOf(moment))
+	_, err := connect(t, a.database).ExecContext(t.Context(), `INSERT INTO events ("position", recorded_at, id, aggregate_id, version, schema_version, name, actor, payload, metadata)
+		VALUES (3, ?, ?, ?, 2, 1, 'user.updated', 'test', '{"name":"late"}', '{}'); UPDATE event_log_head SET "position" = 3`, moment, uuid.New(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, _, _ := strings.Cut(strings.TrimPrefix(page.header.Get("Link"), "<"), ">")
+	if got := a.get(link); got.status != 200 || strings.Contains(got.body, "late") || !strings.Contains(got.body, "Ada") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := a.get("/v1/users?" + asOf(moment)); !strings.Contains(got.body, "late") {
+		t.Errorf("asked anew: %s", got.body)
+	}
+}

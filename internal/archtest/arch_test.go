@@ -19,9 +19,11 @@ const root = "../.."
 // layers lists who may import whom inside the program: what is named, and what
 // is below it. Whatever is not listed may import nothing of ours.
 var layers = map[string][]string{
-	"cmd":                                {"internal/aggregator", "internal/app", "internal/bench", "internal/config", "internal/domains", "internal/domains/*", "internal/eventsourcing", "internal/fault", "internal/migrate", "internal/postgres", "migrations"},
+	"cmd":                                {"internal/aggregator", "internal/app", "internal/auth", "internal/bench", "internal/config", "internal/doctor", "internal/domains", "internal/domains/*", "internal/eventsourcing", "internal/fault", "internal/migrate", "internal/postgres", "migrations"},
 	"main":                               {"cmd"},
 	"internal/app":                       {"internal", "migrations"},
+	"internal/auth":                      {"internal/eventsourcing", "internal/fault", "internal/postgres"},
+	"internal/doctor":                    {"internal/config", "internal/fault", "internal/listener", "internal/migrate", "internal/postgres"},
 	"internal/httpapi":                   {"internal/tail", "internal/eventsourcing", "internal/fault", "internal/schema", "internal/strictjson"},
 	"internal/aggregator":                {"internal/eventsourcing", "internal/fault", "internal/postgres"},
 	"internal/aggregator/aggregatortest": {"internal/aggregator", "internal/eventsourcing", "internal/eventstore", "internal/postgres"},

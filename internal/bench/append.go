@@ -102,8 +102,8 @@ func (s *stage) article(ctx context.Context) (*server, error) {
 func (s *stage) appending(to *server, connections, events int) func(context.Context) (sample, error) {
 	request, marks := newRequest(http.MethodPost, "/v1/users/events", appendOf(events), 0)
 	order := load{Connections: connections, Request: request, Marks: marks, Status: http.StatusCreated}
-	return func(ctx context.Context) (sample, error) {
-		results, used, err := s.send(ctx, to, order)
+	return func(context.Context) (sample, error) {
+		results, used, err := s.send(to, order)
 		if err != nil {
 			return sample{}, err
 		}

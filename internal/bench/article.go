@@ -61,7 +61,7 @@ func (p Program) serveArticle(answers *json.Encoder) func(context.Context) error
 		if err != nil {
 			return err
 		}
-		defer func() { _ = db.Close() }() //nolint:errcheck // nothing is pending on it
+		defer func() { _ = db.Close() }() // nothing is pending on it
 		api, err := httpapi.New(httpapi.Options{Logger: p.Logger, Clock: now, Metrics: prometheus.NewRegistry()})
 		if err != nil {
 			return err
@@ -87,8 +87,8 @@ func (p Program) serveArticle(answers *json.Encoder) func(context.Context) error
 
 // eventsOf finds a domain's events.
 func (p Program) eventsOf(name string) []eventsourcing.EventType {
-	for _, make := range p.Domains {
-		if d := make(domains.Deps{}); d.Name == name {
+	for _, construct := range p.Domains {
+		if d := construct(domains.Deps{}); d.Name == name {
 			return d.Events
 		}
 	}

@@ -69,6 +69,7 @@ func options(t *testing.T) Options {
 	}
 }
 
+//nolint:paralleltest // it would slow the others down, and they it
 func TestEveryBenchmarkHasAFigure(t *testing.T) {
 	o := options(t)
 	report, err := Run(t.Context(), o)
@@ -117,7 +118,7 @@ func TestAnInterruptedRunEnds(t *testing.T) {
 	o.Only, o.Duration = []string{"append"}, time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
 	measuring := make(chan struct{}, 100)
-	o.Progress = func(done, _ int, what string) {
+	o.Progress = func(_, _ int, what string) {
 		if what == "round 1 of 1: article/4" {
 			measuring <- struct{}{}
 		}

@@ -67,7 +67,7 @@ func TestTheClientRefusesAnAnswerWithoutAnEnd(t *testing.T) {
 
 func TestStampedIDsAreUUIDv7InTheOrderOfTime(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	random := rand.New(rand.NewPCG(1, 2))
 	at := time.UnixMilli(1_700_000_000_000)
 	var made []string
 	for i := range 100 {

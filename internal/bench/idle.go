@@ -26,9 +26,9 @@ func prepareIdle(_ context.Context, s *stage) ([]subject, error) {
 		{
 			name: "peak", what: "memory of the program, 256 clients append", unit: mebibytes,
 			checks: []check{value().most(256)},
-			run: s.remembering(func(ctx context.Context, program *server) error {
+			run: s.remembering(func(program *server) error {
 				request, marks := newRequest(http.MethodPost, "/v1/users/events", userCreated, 0)
-				_, _, err := s.send(ctx, program, load{Connections: 256, Request: request, Marks: marks, Status: http.StatusCreated})
+				_, _, err := s.send(program, load{Connections: 256, Request: request, Marks: marks, Status: http.StatusCreated})
 				return err
 			}),
 		},
@@ -37,7 +37,7 @@ func prepareIdle(_ context.Context, s *stage) ([]subject, error) {
 
 // remembering starts the program, does something with it or waits, and gives the
 // most memory it had, or what it has when idle.
-func (s *stage) remembering(do func(context.Context, *server) error) func(context.Context) (sample, error) {
+func (s *stage) remembering(do func(*server) error) func(context.Context) (sample, error) {
 	return func(ctx context.Context) (_ sample, err error) {
 		own := &stage{lab: s.lab, loader: s.loader}
 		defer func() { err = errors.Join(err, own.close()) }()
@@ -47,7 +47,7 @@ func (s *stage) remembering(do func(context.Context, *server) error) func(contex
 		}
 		if do == nil {
 			pause(ctx, idleTime)
-		} else if err := do(ctx, program); err != nil {
+		} else if err := do(program); err != nil {
 			return sample{}, err
 		}
 		used, err := memoryOf(program.pid())

@@ -162,8 +162,10 @@ func (s *stage) newDatabase(ctx context.Context, name string) (*database, error)
 		return nil, fmt.Errorf("make the database %s: %w", name, err)
 	}
 	s.onClose(func() error {
-		_, err := s.admin.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)")
-		return err
+		if _, err := s.admin.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			return fmt.Errorf("drop the database %s: %w", name, err)
+		}
+		return nil
 	})
 	db, err := s.connect(ctx, address.String())
 	if err != nil {
@@ -219,7 +221,7 @@ func (s *stage) program(ctx context.Context, name string) (*server, error) {
 }
 
 // send runs the loads together against the server and gives their results.
-func (s *stage) send(ctx context.Context, to *server, loads ...load) ([]loadResult, *cores, error) {
+func (s *stage) send(to *server, loads ...load) ([]loadResult, *cores, error) {
 	for i := range loads {
 		loads[i].Address = to.address
 		loads[i].Duration = cmp.Or(loads[i].Duration, s.options.Duration)

@@ -54,30 +54,57 @@ type loadResult struct {
 func (r loadResult) perSecond() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }
 
 // serveLoads is the life of a load process: it takes lists of loads, runs those
-// of one list together, and answers their results in order, until in ends.
+// of one list together, and answers their results in order. It ends with its
+// orders, also in the middle of a load.
 func serveLoads(ctx context.Context, in *json.Decoder, out *json.Encoder) error {
+	ctx, end := context.WithCancelCause(ctx)
+	orders := make(chan []load)
+	go func() { end(readOrders(ctx, in, orders)) }()
 	for {
-		var loads []load
-		if err := in.Decode(&loads); errors.Is(err, io.EOF) {
+		select {
+		case loads := <-orders:
+			results, err := runLoads(ctx, loads)
+			if err == nil {
+				err = out.Encode(results)
+			}
+			if err != nil && ctx.Err() == nil {
+				return fmt.Errorf("load: %w", err)
+			}
+		case <-ctx.Done():
+			if cause := context.Cause(ctx); !errors.Is(cause, io.EOF) {
+				return fmt.Errorf("read the orders: %w", cause)
+			}
 			return nil
-		} else if err != nil {
-			return fmt.Errorf("read the order: %w", err)
-		}
-		results := make([]loadResult, len(loads))
-		running, ctx := errgroup.WithContext(ctx)
-		for i := range loads {
-			running.Go(func() (err error) {
-				results[i], err = loads[i].run(ctx)
-				return err
-			})
-		}
-		if err := running.Wait(); err != nil {
-			return err
-		}
-		if err := out.Encode(results); err != nil {
-			return fmt.Errorf("answer the results: %w", err)
 		}
 	}
+}
+
+// readOrders passes the orders on, and says why there are no more.
+func readOrders(ctx context.Context, in *json.Decoder, orders chan<- []load) error {
+	for {
+		var loads []load
+		if err := in.Decode(&loads); err != nil {
+			return err //nolint:wrapcheck // io.EOF is the good end
+		}
+		select {
+		case orders <- loads:
+		case <-ctx.Done():
+			return ctx.Err() //nolint:wrapcheck // has a cause already
+		}
+	}
+}
+
+// runLoads runs the loads together.
+func runLoads(ctx context.Context, loads []load) ([]loadResult, error) {
+	results := make([]loadResult, len(loads))
+	running, ctx := errgroup.WithContext(ctx)
+	for i := range loads {
+		running.Go(func() (err error) {
+			results[i], err = loads[i].run(ctx)
+			return err
+		})
+	}
+	return results, running.Wait() //nolint:wrapcheck // says what it is about
 }
 
 // run opens the connections, lets all send until the time is over, and gathers.
@@ -103,7 +130,7 @@ func (l load) run(ctx context.Context) (loadResult, error) {
 		running.Go(func() error { return c.run(ctx, begin) })
 	}
 	if err := running.Wait(); err != nil {
-		return loadResult{}, err
+		return loadResult{}, err //nolint:wrapcheck // says what it is about
 	}
 	var took []time.Duration
 	for _, c := range clients {

@@ -47,7 +47,7 @@ func (p pgbench) run(ctx context.Context, s *stage, db *database, sc script) (sa
 	if err != nil {
 		return sample{}, fmt.Errorf("write a script for pgbench: %w", err)
 	}
-	defer func() { _ = os.Remove(file.Name()) }() //nolint:errcheck // a leftover in the directory for leftovers
+	defer func() { _ = os.Remove(file.Name()) }() // a leftover in the directory for leftovers
 	if _, err := file.WriteString(sc.text); err != nil {
 		return sample{}, fmt.Errorf("write a script for pgbench: %w", err)
 	}
@@ -59,7 +59,7 @@ func (p pgbench) run(ctx context.Context, s *stage, db *database, sc script) (sa
 		return sample{}, err
 	}
 	seconds := max(1, int(s.options.Duration.Seconds()+0.5))
-	process := exec.CommandContext(ctx, p.path, "-n", "-M", "prepared", "-f", file.Name(), //nolint:gosec // PostgreSQL's own program
+	process := exec.CommandContext(ctx, p.path, "-n", "-M", "prepared", "-f", file.Name(),
 		"-c", strconv.Itoa(sc.clients), "-j", "2", "-T", strconv.Itoa(seconds), "-D", "n="+strconv.Itoa(s.nextSeries()), address)
 	busy := s.watchCores(0, 0)
 	output, err := process.CombinedOutput()

@@ -40,7 +40,7 @@ func parseStat(text []byte) (processTimes, error) {
 		return processTimes{}, fmt.Errorf("a line of /proc has %d fields: %q", len(fields), text)
 	}
 	number := func(i int) int {
-		n, _ := strconv.Atoi(fields[i]) //nolint:errcheck // the kernel writes numbers here
+		n, _ := strconv.Atoi(fields[i]) // the kernel writes numbers here
 		return n
 	}
 	return processTimes{
@@ -89,6 +89,6 @@ func memoryOf(pid int) (memory, error) {
 func statusBytes(text []byte, key string) float64 {
 	_, after, _ := bytes.Cut(text, []byte(key))
 	line, _, _ := bytes.Cut(after, []byte("kB"))
-	kilobytes, _ := strconv.ParseFloat(strings.TrimSpace(string(line)), 64) //nolint:errcheck // 0 is the answer then
+	kilobytes, _ := strconv.ParseFloat(strings.TrimSpace(string(line)), 64) // 0 is the answer then
 	return kilobytes * 1024
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 )
@@ -68,15 +69,17 @@ func (s *stage) programWithUsers(ctx context.Context, name string, users int) (*
 	if err := program.settle(ctx); err != nil {
 		return nil, err
 	}
-	_, err = program.db.ExecContext(ctx, "VACUUM ANALYZE")
-	return program, err
+	if _, err := program.db.ExecContext(ctx, "VACUUM ANALYZE"); err != nil {
+		return nil, fmt.Errorf("prepare the users' table: %w", err)
+	}
+	return program, nil
 }
 
 func (s *stage) reading(from *server, connections int, path string) func(context.Context) (sample, error) {
 	request, marks := newRequest(http.MethodGet, path, "", s.options.users())
 	order := load{Connections: connections, Request: request, Marks: marks, Status: http.StatusOK}
-	return func(ctx context.Context) (sample, error) {
-		results, used, err := s.send(ctx, from, order)
+	return func(context.Context) (sample, error) {
+		results, used, err := s.send(from, order)
 		if err != nil {
 			return sample{}, err
 		}

@@ -160,10 +160,10 @@ func (c check) assess(own, other []sample) finding {
 		return found
 	}
 	met := found.Figure >= c.limit
-	found.Target = fmt.Sprintf("≥ %s", number(c.limit))
+	found.Target = "≥ " + number(c.limit)
 	if c.atMost {
 		met = found.Figure <= c.limit
-		found.Target = fmt.Sprintf("≤ %s", number(c.limit))
+		found.Target = "≤ " + number(c.limit)
 	}
 	found.Met = &met
 	return found

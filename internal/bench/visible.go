@@ -44,11 +44,11 @@ func (s *stage) watching(program *server) func(context.Context) (sample, error) 
 	watch := steady
 	watch.Connections, watch.Rate = watchers, s.options.Rate*watched
 	watch.Watch, watch.WatchID, watch.WatchAt = get, marks[1].At, gap[0].At
-	return func(ctx context.Context) (sample, error) {
+	return func(context.Context) (sample, error) {
 		// Why not shorter: without notifications a row takes up to a second.
 		const least = 2 * time.Second
 		watch.Duration, steady.Duration = max(s.options.Duration, least), max(s.options.Duration, least)
-		results, used, err := s.send(ctx, program, watch, steady)
+		results, used, err := s.send(program, watch, steady)
 		if err != nil {
 			return sample{}, err
 		}

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,7 +71,7 @@ func serveUntilEOF(ctx context.Context, in io.Reader, serve func(context.Context
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		_, _ = io.Copy(io.Discard, in) //nolint:errcheck // any end is the end
+		_, _ = io.Copy(io.Discard, in) // any end is the end
 		cancel()
 	}()
 	return serve(ctx)
@@ -90,7 +89,7 @@ type worker struct {
 
 // startWorker runs the command with the role as its last argument.
 func startWorker(ctx context.Context, command []string, role string, env []string) (*worker, error) {
-	process := exec.CommandContext(ctx, command[0], append(command[1:len(command):len(command)], role)...) //nolint:gosec // this program itself
+	process := exec.CommandContext(ctx, command[0], append(command[1:len(command):len(command)], role)...)
 	process.Env = append(os.Environ(), env...)
 	process.Stderr = os.Stderr
 	in, err := process.StdinPipe()
@@ -109,7 +108,7 @@ func startWorker(ctx context.Context, command []string, role string, env []strin
 		return nil, fmt.Errorf("worker %s: %w", role, err)
 	}
 	stop := sync.OnceValue(func() error {
-		_ = in.Close() //nolint:errcheck // closed twice is closed
+		_ = in.Close() // closed twice is closed
 		if err := process.Wait(); err != nil {
 			return fmt.Errorf("worker %s: %w", role, err)
 		}
@@ -122,7 +121,10 @@ func startWorker(ctx context.Context, command []string, role string, env []strin
 // standard error.
 func (w *worker) receive(answer any) error {
 	if err := w.answers.Decode(answer); err != nil {
-		return cmp.Or(w.stop(), fmt.Errorf("a worker process did not answer: %w", err))
+		if stopped := w.stop(); stopped != nil {
+			return stopped // says more than the end of its answers
+		}
+		return fmt.Errorf("a worker process did not answer: %w", err)
 	}
 	return nil
 }

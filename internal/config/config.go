@@ -19,6 +19,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 )
 
@@ -31,6 +32,8 @@ type Config struct {
 	// stays on Addr and pprof is off.
 	OpsAddr  string
 	Auth     Auth
+	Tokens   Tokens
+	Access   Access
 	Database Database
 	Limits   Limits
 	Log      Log
@@ -46,9 +49,38 @@ type Config struct {
 // Auth names the way callers prove who they are.
 type Auth string
 
-// AuthNone lets everybody in as "anonymous", which is why the program then
-// listens on loopback addresses only.
-const AuthNone Auth = "none"
+// The ways. AuthNone lets everybody in as "anonymous", which is why the program
+// then listens on loopback addresses only. AuthKeys wants a key that `app keys`
+// made, AuthTokens a token that somebody else signed; see [Tokens].
+const (
+	AuthNone   Auth = "none"
+	AuthKeys   Auth = "keys"
+	AuthTokens Auth = "jwt"
+)
+
+// Tokens says whose JSON Web Tokens are good. It is complete with AuthTokens
+// and of no account otherwise.
+type Tokens struct {
+	// KeySet is the issuer's JWKS, a file's name or a URL.
+	KeySet string
+	// Issuer and Audience are what a token's iss and aud must say.
+	Issuer   string
+	Audience string
+	// ScopeClaim names the claim that holds the scopes.
+	ScopeClaim string
+}
+
+// Access says how often callers may come and from where.
+type Access struct {
+	// Rate and Burst are the requests of one credential per second, and at once
+	// after a pause; without access control they do not count.
+	Rate, Burst int
+	// Proxies are trusted to say in X-Forwarded-For whom they ask for.
+	Proxies []netip.Prefix
+	// Origins are the web pages, as scheme://host:port, that browsers let use
+	// the API (CORS).
+	Origins []string
+}
 
 // Database says where PostgreSQL is and how patient we are with it.
 type Database struct {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -141,6 +142,9 @@ func contradictions(c *Config) []string {
 		mistakes = append(mistakes, c.exposed("APP_ADDR", c.Addr)...)
 		mistakes = append(mistakes, c.exposed("APP_OPS_ADDR", c.OpsAddr)...)
 	}
+	if c.Auth == AuthTokens {
+		mistakes = append(mistakes, c.missing("APP_JWT_KEYS", "APP_JWT_ISSUER", "APP_JWT_AUDIENCE")...)
+	}
 	if !c.Database.ListenURL.Empty() && c.Database.URL.Empty() {
 		mistakes = append(mistakes, c.origin("APP_LISTEN_URL")+" is set and APP_DATABASE_URL is not; "+
 			"set both, to the same database")
@@ -155,6 +159,19 @@ func (c *Config) exposed(key, addr string) []string {
 	}
 	return []string{fmt.Sprintf("%s is %q, but with APP_AUTH=none everybody who reaches it may read and write "+
 		"everything; use a loopback address such as 127.0.0.1:8080", c.origin(key), addr)}
+}
+
+// missing complains about settings without which tokens cannot be judged. Why
+// none of them has a default: a token made for another service must not open
+// this one.
+func (c *Config) missing(keys ...string) []string {
+	var mistakes []string
+	for _, s := range c.settings {
+		if slices.Contains(keys, s.Key) && s.Value == "" {
+			mistakes = append(mistakes, origin(s.Key, s.Source)+" is empty, and APP_AUTH=jwt needs it")
+		}
+	}
+	return mistakes
 }
 
 // origin names a resolved setting with the place it came from.

@@ -180,7 +180,7 @@ func TestMistakesAreRefusedWithTheirPlaceAndTheRemedy(t *testing.T) {
 		"an empty number":       {given{env: map[string]string{"APP_POOL_SIZE": ""}}, []string{"APP_POOL_SIZE (environment) must be a whole number"}},
 		"a timeout of zero":     {given{args: []string{"--lock-timeout=0s"}}, []string{"--lock-timeout must be a time"}},
 		"a rounded-off timeout": {given{args: []string{"--lock-timeout=500us"}}, []string{"--lock-timeout must be a time"}},
-		"an unknown auth":       {given{args: []string{"--auth=keys"}}, []string{`--auth must be none, not "keys"`}},
+		"an unknown auth":       {given{args: []string{"--auth=key"}}, []string{`--auth must be none, keys or jwt, not "key"`}},
 		"an unknown format":     {given{args: []string{"--log-format=xml"}}, []string{"--log-format must be text or json"}},
 		"an empty data folder":  {given{args: []string{"--data-dir="}}, []string{"--data-dir must not be empty"}},
 		"not a boolean":         {given{args: []string{"--auto-migrate=maybe"}}, []string{"--auto-migrate must be true or false"}},

@@ -24,6 +24,7 @@ const (
 	maxDepth  = 1000
 	minHeader = 1 << 10
 	maxHeader = 1 << 20
+	maxRate   = 1_000_000
 	// minDuration is PostgreSQL's resolution: less becomes 0 there, which
 	// switches a timeout off.
 	minDuration = time.Millisecond

@@ -73,11 +73,7 @@ func (d *Decider[S, E]) Schema() string { return d.schema }
 // Old payloads are lifted to their newest schema first.
 func (d *Decider[S, E]) Fold(state *S, events []Recorded) (*S, error) {
 	for _, e := range events {
-		e, err := d.registry.Upcast(e)
-		if err != nil {
-			return nil, err
-		}
-		payload, err := d.registry.Decode(e)
+		e, payload, err := d.registry.Read(e)
 		if err != nil {
 			return nil, err
 		}

@@ -45,8 +45,12 @@ type Options struct {
 	Ready func(context.Context) error
 	// Authorize decides whether a request may use a scope, and may add what it
 	// found out to the context it returns. Nil lets everybody in; public
-	// routes never ask it.
+	// routes never ask it. A stream asks again every few seconds while it
+	// lasts, and ends when the answer is no longer yes.
 	Authorize func(r *http.Request, scope Scope) (context.Context, error)
+	// Origins are the web pages that browsers let use the API, each as
+	// scheme://host:port; none by default.
+	Origins []string
 	// CheckBody sees every JSON body of a typed route before it is decoded and
 	// refuses what a lenient decoder would let through. Raw routes check their
 	// own.

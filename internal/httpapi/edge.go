@@ -65,7 +65,7 @@ func (a *API) edge(rt *route) gin.HandlerFunc {
 // begin gives the request its id, its context and the headers of every answer.
 func (a *API) begin(rt *route, c *gin.Context) context.CancelFunc {
 	req := &request{id: requestID(c.Request), trace: traceID(c.Request.Header["Traceparent"]), route: rt, draining: a.draining.Done()}
-	setHeaders(c.Writer.Header(), req.id)
+	a.setHeaders(c.Writer.Header(), c.Request, req.id)
 	ctx := context.WithValue(c.Request.Context(), requestKey{}, req)
 	var cancel context.CancelFunc
 	if rt.stream {
@@ -111,6 +111,9 @@ func (a *API) admit(rt *route, c *gin.Context) error {
 			return err
 		}
 		c.Request = c.Request.WithContext(ctx)
+		if rt.stream {
+			a.watchAccess(rt, c)
+		}
 	}
 	return rt.params.check(c.Request)
 }
@@ -147,10 +150,11 @@ func (a *API) catch(c *gin.Context) {
 
 // setHeaders are the headers of every answer. An answer is never stored unless
 // its handler says otherwise, as those with an ETag do.
-func setHeaders(header http.Header, id string) {
+func (a *API) setHeaders(header http.Header, r *http.Request, id string) {
 	header[requestIDHeader] = []string{id}
 	header["X-Content-Type-Options"] = []string{"nosniff"}
 	header["Cache-Control"] = []string{"no-store"}
+	a.setCORS(header, r)
 }
 
 func requestID(r *http.Request) string {

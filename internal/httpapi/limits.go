@@ -18,6 +18,8 @@ type Limits struct {
 	// AnswerTimeout ends a handler's context, which becomes a 503. A wait the
 	// client asked for comes on top; streams have no such end.
 	AnswerTimeout time.Duration
+	// StreamRecheck is how often an open stream must still be authorized.
+	StreamRecheck time.Duration
 	// IdleTimeout closes a kept-alive connection without requests.
 	IdleTimeout time.Duration
 	// ShutdownTimeout is how long requests in flight may take to finish.
@@ -36,6 +38,7 @@ func DefaultLimits() Limits {
 		HeaderTimeout:   5 * time.Second,
 		BodyTimeout:     15 * time.Second,
 		AnswerTimeout:   30 * time.Second,
+		StreamRecheck:   5 * time.Second,
 		IdleTimeout:     60 * time.Second,
 		ShutdownTimeout: 10 * time.Second,
 		StreamClients:   1000,
@@ -50,6 +53,7 @@ func (l Limits) withDefaults() Limits {
 	l.HeaderTimeout = cmp.Or(l.HeaderTimeout, d.HeaderTimeout)
 	l.BodyTimeout = cmp.Or(l.BodyTimeout, d.BodyTimeout)
 	l.AnswerTimeout = cmp.Or(l.AnswerTimeout, d.AnswerTimeout)
+	l.StreamRecheck = cmp.Or(l.StreamRecheck, d.StreamRecheck)
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, d.IdleTimeout)
 	l.ShutdownTimeout = cmp.Or(l.ShutdownTimeout, d.ShutdownTimeout)
 	l.StreamClients = cmp.Or(l.StreamClients, d.StreamClients)

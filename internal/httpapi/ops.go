@@ -27,6 +27,9 @@ func (a *API) mountUnmatched() {
 		a.fail(c, fault.New(fault.NotFound, codeNotFound, "There is nothing at this path; see /openapi.json for what there is."))
 	})
 	a.engine.NoMethod(a.edge(rt), func(c *gin.Context) {
+		if a.preflight(c) {
+			return
+		}
 		a.fail(c, fault.New(fault.MethodNotAllowed, codeMethodNotAllowed, "This path takes other methods; see the Allow header."))
 	})
 }

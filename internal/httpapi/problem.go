@@ -165,7 +165,7 @@ func (a *API) fail(c *gin.Context, err error) {
 	header := c.Writer.Header()
 	// Why: what the handler had prepared describes another answer.
 	maps.DeleteFunc(header, func(name string, _ []string) bool { return name != "Allow" })
-	setHeaders(header, p.Instance)
+	a.setHeaders(header, c.Request, p.Instance)
 	for name, values := range p.GetHeaders() {
 		header[name] = values
 	}

@@ -26,7 +26,7 @@ func (c commands) register(g *httpapi.Group) {
 		"The same Idempotency-Key with the same body answers the same again. With Prefer: wait=N the answer comes " +
 		"when every view of the domain shows the events, or after N seconds."
 	httpapi.Post(g, httpapi.Operation{
-		Path: "/{id}/process", ID: "process-payment", Scope: "payments:write", Summary: "Pay",
+		Path: "/{payment_id}/process", ID: "process-payment", Scope: "payments:write", Summary: "Pay",
 		Description: "Initiates the payment if it is new, assesses its risk, and completes it, fails it or flags it for review. " + answers,
 		Problems: append(refusals(),
 			httpapi.Refusal{Kind: fault.Conflict, Code: "payment-pending-review"},
@@ -37,11 +37,11 @@ func (c commands) register(g *httpapi.Group) {
 		httpapi.Refusal{Kind: fault.NotFound, Code: "not-found"},
 		httpapi.Refusal{Kind: fault.Conflict, Code: "payment-not-pending-review"})
 	httpapi.Post(g, httpapi.Operation{
-		Path: "/{id}/approve", ID: "approve-payment", Scope: "payments:write", Summary: "Approve a payment that was flagged for review",
+		Path: "/{payment_id}/approve", ID: "approve-payment", Scope: "payments:write", Summary: "Approve a payment that was flagged for review",
 		Description: "Completes it, or fails it where the method cannot carry the amount. " + answers, Problems: reviews,
 	}, c.approve)
 	httpapi.Post(g, httpapi.Operation{
-		Path: "/{id}/reject", ID: "reject-payment", Scope: "payments:write", Summary: "Reject a payment that was flagged for review",
+		Path: "/{payment_id}/reject", ID: "reject-payment", Scope: "payments:write", Summary: "Reject a payment that was flagged for review",
 		Description: "Ends it. " + answers, Problems: reviews,
 	}, c.reject)
 }
@@ -70,7 +70,7 @@ type processInput struct {
 	httpapi.Idempotent
 	httpapi.Waiting
 
-	ID   httpapi.ID `path:"id" doc:"The payment's id, made by the client."`
+	ID   httpapi.ID `path:"payment_id" doc:"The payment's id, made by the client."`
 	Body processBody
 }
 
@@ -159,7 +159,7 @@ type reviewInput struct {
 	httpapi.Idempotent
 	httpapi.Waiting
 
-	ID   httpapi.ID `path:"id" doc:"The payment's id."`
+	ID   httpapi.ID `path:"payment_id" doc:"The payment's id."`
 	Body *reviewBody
 }
 

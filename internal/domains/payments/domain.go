@@ -57,6 +57,7 @@ func New(p Policy) domains.Constructor {
 			return d
 		}
 		payments := repository{db: deps.DB}
+		d.Stream = domains.StreamOf(summaries, payments.withIDs)
 		q := queries{payments: payments, waitVersion: deps.WaitVersion}
 		c := commands{
 			handler: eventsourcing.NewHandler(deps.Commands, decider),

@@ -43,6 +43,19 @@ func (r repository) find(ctx context.Context, id uuid.UUID) (*Listed, error) {
 	return payment, nil
 }
 
+// withIDs gives those of the payments that exist.
+func (r repository) withIDs(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*Listed, error) {
+	var rows []*Listed
+	if err := r.selectListed(&rows).Where("p.payment_id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read %d payments: %w", len(ids), err)
+	}
+	payments := make(map[uuid.UUID]*Listed, len(rows))
+	for _, p := range rows {
+		payments[p.ID] = p
+	}
+	return payments, nil
+}
+
 // filter selects a part of the list: at most limit payments, newest first. The
 // zero value of a field is no condition.
 type filter struct {

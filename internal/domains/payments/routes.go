@@ -22,7 +22,7 @@ func (q queries) register(g *httpapi.Group) {
 		Description: "One page of the view, by the time of initiation.",
 	}, q.list)
 	httpapi.Get(g, httpapi.Operation{
-		Path: "/{id}", ID: "get-payment", Scope: "payments:read", Summary: "One payment",
+		Path: "/{payment_id}", ID: "get-payment", Scope: "payments:read", Summary: "One payment",
 		Description: "With min_version and Prefer: wait=N the answer waits until the view shows that version. " +
 			"After a command nobody needs this: its answer has the state already.",
 		Problems: []httpapi.Refusal{{Kind: fault.NotFound, Code: "not-found"}, {Kind: fault.Timeout, Code: "view-behind"}},
@@ -65,7 +65,7 @@ type oneInput struct {
 	httpapi.Conditional
 	httpapi.Waiting
 
-	ID         httpapi.ID `path:"id" doc:"The payment's id."`
+	ID         httpapi.ID `path:"payment_id" doc:"The payment's id."`
 	MinVersion int        `query:"min_version" minimum:"1" doc:"Answer only when the view shows this version or a later one."`
 }
 

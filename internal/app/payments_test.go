@@ -1,0 +1,441 @@
+package app_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"onepg/internal/eventsourcing"
+	"onepg/internal/postgres/pgtest"
+)
+
+// paid is the answer to a command.
+type paid struct {
+	PaymentID uuid.UUID `json:"payment_id"`
+	Status    string
+	Version   int
+	Events    []eventsourcing.Recorded
+}
+
+// summary is a payment as it is listed.
+type summary struct {
+	PaymentID  uuid.UUID `json:"payment_id"`
+	CustomerID uuid.UUID `json:"customer_id"`
+	Name       *string   `json:"customer_name"`
+	Amount     struct{ Value, Currency string }
+	Status     string
+	Method     string
+	Score      *int `json:"risk_score"`
+	Review     bool `json:"requires_review"`
+	Reason     *string
+	Version    int
+	Processed  *time.Time `json:"processed_at"`
+}
+
+func paying(customer uuid.UUID, value, currency, method string) string {
+	return fmt.Sprintf(`{"customer_id":%q,"amount":{"value":%q,"currency":%q},"method":%q}`, customer, value, currency, method)
+}
+
+// command sends a command under a key and gives the raw answer.
+func (a *api) command(payment uuid.UUID, name, key, body string, headers ...string) answer {
+	a.t.Helper()
+	return a.do(http.MethodPost, "/v1/payments/"+payment.String()+"/"+name, body, append(headers, "Idempotency-Key: "+key)...)
+}
+
+// decided sends a command that has to be accepted.
+func (a *api) decided(payment uuid.UUID, name, key, body string) (p paid) {
+	a.t.Helper()
+	got := a.command(payment, name, key, body, "Prefer: wait=10")
+	if got.status != http.StatusOK || got.header.Get("Preference-Applied") != "wait=10" {
+		a.t.Fatalf("%s: %d %s", name, got.status, got.body)
+	}
+	got.into(a.t, &p)
+	return p
+}
+
+func (a *api) payment(id uuid.UUID) (s summary) {
+	a.t.Helper()
+	got := a.get("/v1/payments/" + id.String())
+	if got.status != http.StatusOK {
+		a.t.Fatalf("payment %s: %d %s", id, got.status, got.body)
+	}
+	got.into(a.t, &s)
+	return s
+}
+
+func names(events []eventsourcing.Recorded) string {
+	var list []string
+	for _, e := range events {
+		list = append(list, strings.TrimPrefix(e.Name, "payment."))
+	}
+	return strings.Join(list, " ")
+}
+
+func TestAPaymentOfEachFate(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	customer := a.create(ada)
+	risky := func() string { return paying(uuid.New(), "15000.00", "USD", "credit_card") } // of somebody nobody knows
+	for _, c := range []struct {
+		name, body, review string
+		status, events     string
+	}{
+		{"small", paying(customer, "100.00", "USD", "credit_card"), "", "completed", "initiated processed"},
+		{"in yen", paying(customer, "100", "JPY", "wallet"), "", "completed", "initiated processed"},
+		{"over the limit", paying(customer, "25000.01", "USD", "debit_card"), "", "failed", "initiated failed"},
+		{"risky", risky(), "", "pending_review", "initiated flagged_for_review"},
+		{"risky, approved", risky(), "approve", "completed", "approved processed"},
+		{"risky, rejected", risky(), "reject", "rejected", "rejected"},
+	} {
+		id := uuid.New()
+		got := a.decided(id, "process", "first", c.body)
+		if c.review != "" {
+			if flagged := a.payment(id); !flagged.Review || flagged.Status != "pending_review" {
+				t.Errorf("%s: %+v", c.name, flagged)
+			}
+			got = a.decided(id, c.review, "second", `{"note":"seen"}`)
+		}
+		if got.PaymentID != id || got.Status != c.status || names(got.Events) != c.events || got.Version != got.Events[len(got.Events)-1].Version {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+		shown := a.payment(id)
+		if shown.Status != c.status || shown.Version != got.Version || shown.Score == nil || shown.Processed == nil ||
+			shown.Review != (c.status == "pending_review") || (shown.Reason != nil) != (c.status == "failed") {
+			t.Errorf("%s is shown as %+v", c.name, shown)
+		}
+	}
+}
+
+func TestACommandsAnswerIsWhatTheLogHolds(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	id := uuid.New()
+	answered := a.decided(id, "process", "k", paying(uuid.New(), "1.5", "KWD", "wallet"))
+	var log struct{ Items []json.RawMessage }
+	a.get("/v1/events?aggregate_id="+id.String()).into(t, &log)
+	for i, e := range answered.Events {
+		sent, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(sent) != string(log.Items[i]) {
+			t.Errorf("answered %s\nin the log %s", sent, log.Items[i])
+		}
+	}
+	if shown := a.payment(id); shown.Amount.Value != "1.500" || shown.Amount.Currency != "KWD" {
+		t.Errorf("shown as %+v", shown)
+	}
+}
+
+func TestARepeatedKeyAnswersTheSameAgain(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	id, customer := uuid.New(), uuid.New()
+	body := paying(customer, "12000", "USD", "wallet")
+	first := a.command(id, "process", "one", body)
+	approved := a.command(id, "approve", "two", "")
+	for name, c := range map[string]struct{ want, got answer }{
+		"as it was":                {first, a.command(id, "process", "one", body)},
+		"in quotes":                {first, a.command(id, "process", `"one"`, body)},
+		"formatted another way":    {first, a.command(id, "process", "one", " "+paying(customer, "12000.00", "USD", "wallet"))},
+		"the approval":             {approved, a.command(id, "approve", "two", "")},
+		"the approval, empty body": {approved, a.command(id, "approve", "two", "{}")},
+	} {
+		if c.got.status != 200 || c.got.body != c.want.body {
+			t.Errorf("%s: %d %s\nwant %s", name, c.got.status, c.got.body, c.want.body)
+		}
+	}
+	for name, c := range map[string]struct {
+		got    answer
+		status int
+		code   string
+	}{
+		"another amount":       {a.command(id, "process", "one", paying(customer, "12000.01", "USD", "wallet")), 422, "idempotency-key-reused"},
+		"another command":      {a.command(id, "approve", "one", ""), 422, "idempotency-key-reused"},
+		"another note":         {a.command(id, "approve", "two", `{"note":"x"}`), 422, "idempotency-key-reused"},
+		"another key":          {a.command(id, "process", "three", body), 409, "payment-already-completed"},
+		"a second approval":    {a.command(id, "approve", "four", ""), 409, "payment-already-completed"},
+		"a key too long":       {a.command(id, "process", strings.Repeat("k", 256), body), 400, "bad-parameter"},
+		"a key with a space":   {a.command(id, "process", "a b", body), 400, "bad-parameter"},
+		"an empty key":         {a.command(id, "process", `""`, body), 400, "bad-parameter"},
+		"no key":               {a.do("POST", "/v1/payments/"+id.String()+"/process", body), 400, "bad-parameter"},
+		"approving nothing":    {a.command(uuid.New(), "approve", "k", ""), 404, "not-found"},
+		"rejecting nothing":    {a.command(uuid.New(), "reject", "k", ""), 404, "not-found"},
+		"posting events":       {a.do("POST", "/v1/payments/events", "{}"), 405, "method-not-allowed"},
+		"a user's id":          {a.command(a.create(ada), "process", "k", body), 409, "aggregate-exists"},
+		"a user's id, approve": {a.command(a.create(ada), "approve", "k", ""), 404, "not-found"},
+	} {
+		if c.got.status != c.status || c.got.code() != c.code {
+			t.Errorf("%s: %d %s, want %d %s", name, c.got.status, c.got.body, c.status, c.code)
+		}
+	}
+	if got := a.payment(id); got.Version != 4 {
+		t.Errorf("repeats have recorded events: version %d", got.Version)
+	}
+}
+
+func TestOneOf32ConcurrentRepeatsIsRecorded(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	for round := range 5 {
+		id := uuid.New()
+		body := paying(uuid.New(), "100.00", "USD", "wallet")
+		answers := make([]answer, 32)
+		var all sync.WaitGroup
+		for i := range answers {
+			all.Go(func() { answers[i] = a.command(id, "process", "same", body) })
+		}
+		all.Wait()
+		for _, got := range answers {
+			if got.status != 200 || got.body != answers[0].body {
+				t.Errorf("round %d: %d %s\nand %s", round, got.status, got.body, answers[0].body)
+			}
+		}
+		var log struct{ Items []json.RawMessage }
+		a.get("/v1/events?aggregate_id="+id.String()).into(t, &log)
+		if len(log.Items) != 2 {
+			t.Errorf("round %d: %d events", round, len(log.Items))
+		}
+	}
+}
+
+// The answer of the first program is lost with it; the next one knows the key
+// from the payment's events.
+func TestARepeatAfterTheProgramWasLostAnswersFromTheLog(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	id, body := uuid.New(), paying(uuid.New(), "12000.00", "USD", "wallet")
+	one := startOn(t, database)
+	lost := one.command(id, "process", "k", body)
+	one.stop()
+	two := startOn(t, database)
+	if got := two.command(id, "process", "k", body); got.status != 200 || got.body != lost.body {
+		t.Errorf("%d %s\nwant %s", got.status, got.body, lost.body)
+	}
+}
+
+func TestEveryWrongFieldOfACommandIsPointedAt(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	customer := uuid.NewString()
+	amount := func(a string) string {
+		return `{"customer_id":"` + customer + `","amount":` + a + `,"method":"wallet"}`
+	}
+	value := func(v string) string { return amount(`{"value":` + v + `,"currency":"USD"}`) }
+	currency := func(c string) string { return amount(`{"value":"1","currency":` + c + `}`) }
+	who := func(id string) string {
+		return `{"customer_id":` + id + `,"amount":{"value":"1","currency":"USD"},"method":"wallet"}`
+	}
+	method := func(m string) string {
+		return `{"customer_id":"` + customer + `","amount":{"value":"1","currency":"USD"},"method":` + m + `}`
+	}
+	for _, c := range []struct{ command, body, pointers string }{
+		{"process", `{}`, "/amount /customer_id /method"},
+		{"process", `[]`, ""},
+		{"process", `null`, ""},
+		{"process", `{"customer_id":1,"amount":[],"method":true}`, "/amount /customer_id /method"},
+		{"process", `{"customer_id":"x","amount":{"value":"-1","currency":"USX","cents":5},"method":"cash","note":""}`,
+			"/amount/cents /amount/currency /amount/value /customer_id /method /note"},
+		{"process", amount(`{}`), "/amount/currency /amount/value"},
+		{"process", amount(`"100 USD"`), "/amount"},
+		{"process", value(`"1e3"`), "/amount/value"},
+		{"process", value(`"-1"`), "/amount/value"},
+		{"process", value(`"0.001"`), "/amount/value"},
+		{"process", value(`"0"`), "/amount/value"},
+		{"process", value(`"NaN"`), "/amount/value"},
+		{"process", value(`""`), "/amount/value"},
+		{"process", value(`"` + strings.Repeat("9", 16) + `"`), "/amount/value"},
+		{"process", value(`"` + strings.Repeat("9", 5000) + `"`), "/amount/value"},
+		{"process", value(`100`), "/amount/value"},
+		{"process", value(`1e309`), "/amount/value"},
+		{"process", value(`null`), "/amount/value"},
+		{"process", value(`"1\u0000"`), "/amount/value"},
+		{"process", currency(`"usd"`), "/amount/currency"},
+		{"process", currency(`"XXQ"`), "/amount/currency"},
+		{"process", currency(`""`), "/amount/currency"},
+		{"process", currency(`840`), "/amount/currency"},
+		{"process", currency(`"ISK"`), "/amount/currency"}, // exists, and no limit is configured
+		{"process", who(`"00000000-0000-0000-0000-000000000000"`), "/customer_id"},
+		{"process", who(`"ffffffff-ffff-ffff-ffff-ffffffffffff"`), "/customer_id"},
+		{"process", who(`"{0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01}"`), "/customer_id"},
+		{"process", who(`"0193b7a24c1e7d608f7e1b1d1f6f0a01"`), "/customer_id"},
+		{"process", who(`""`), "/customer_id"},
+		{"process", method(`""`), "/method"},
+		{"process", method(`"Wallet"`), "/method"},
+		{"approve", `{"note":1}`, "/note"},
+		{"approve", `{"Note":"x"}`, "/Note"},
+		{"approve", `{"note":"` + strings.Repeat("x", 1001) + `"}`, "/note"},
+		{"reject", `{"reason":"x","note":[]}`, "/note /reason"},
+		{"reject", `"no"`, ""},
+	} {
+		got := a.command(uuid.New(), c.command, "k", c.body)
+		var problem struct {
+			Errors []struct{ Pointer, Detail string }
+		}
+		got.into(t, &problem)
+		var pointers []string
+		for _, e := range problem.Errors {
+			if len(pointers) == 0 || pointers[len(pointers)-1] != e.Pointer {
+				pointers = append(pointers, e.Pointer)
+			}
+		}
+		if got.status != 422 || got.code() != "validation-failed" || strings.Join(pointers, " ") != c.pointers || len(problem.Errors) == 0 {
+			t.Errorf("%s %.100s: %d %s\nwant %s", c.command, c.body, got.status, got.body, c.pointers)
+		}
+	}
+	for body, code := range map[string]string{
+		`{"note":"a","note":"b"}`: "malformed-body", `{"note":"a"}x`: "malformed-body", `{`: "malformed-body", "{\"note\":\"\xff\"}": "malformed-body",
+	} {
+		if got := a.command(uuid.New(), "approve", "k", body); got.status != 400 || got.code() != code {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+	var log struct{ Items []json.RawMessage }
+	if a.get("/v1/events").into(t, &log); len(log.Items) > 0 {
+		t.Errorf("%d events were recorded", len(log.Items))
+	}
+}
+
+func TestACustomersNameFollowsTheUser(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	customer, id := uuid.New(), uuid.New()
+	a.decided(id, "process", "k", paying(customer, "1", "USD", "wallet"))
+	if got := a.payment(id); got.Name != nil {
+		t.Errorf("the name of nobody is %q", *got.Name)
+	}
+	for _, c := range []struct{ name, payload, want string }{
+		{"user.created", ada, "Ada Lovelace"}, {"user.updated", `{"name":"Ada King"}`, "Ada King"}, {"user.deleted", `{}`, ""},
+	} {
+		if got := a.post(event(uuid.New(), customer, c.name, c.payload)); got.status != 201 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		a.eventually("the name after "+c.name, func() bool {
+			name := a.payment(id).Name
+			return (name == nil) == (c.want == "") && (name == nil || *name == c.want)
+		})
+	}
+}
+
+// eventually waits until it is so.
+func (a *api) eventually(what string, so func() bool) {
+	a.t.Helper()
+	deadline := time.After(10 * time.Second)
+	for !so() {
+		select {
+		case <-deadline:
+			a.t.Fatalf("%s: not in ten seconds", what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func TestPaymentsAreListedFilteredAndPaged(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	customer, other := a.create(ada), uuid.New()
+	var mine []uuid.UUID
+	for i := range 5 {
+		id := uuid.New()
+		a.decided(id, "process", "k", paying(customer, fmt.Sprint(i+1), "USD", "wallet"))
+		a.decided(uuid.New(), "process", "k", paying(other, "20000", "USD", "wallet")) // flagged, or over the limit
+		mine = append([]uuid.UUID{id}, mine...)
+	}
+	var got []uuid.UUID
+	path := "/v1/payments?limit=2&status=completed&customer_id=" + customer.String()
+	for path != "" {
+		var page struct {
+			Items []summary
+			Next  *string `json:"next_cursor"`
+		}
+		answer := a.get(path)
+		answer.into(t, &page)
+		for _, p := range page.Items {
+			got = append(got, p.PaymentID)
+			if p.Name == nil || *p.Name != "Ada Lovelace" {
+				t.Errorf("%+v", p)
+			}
+		}
+		path, _, _ = strings.Cut(strings.TrimPrefix(answer.header.Get("Link"), "<"), ">")
+	}
+	if fmt.Sprint(got) != fmt.Sprint(mine) {
+		t.Errorf("got  %v\nwant %v", got, mine)
+	}
+	for query, status := range map[string]int{
+		"status=paid": 400, "customer_id=x": 400, "from=yesterday": 400, "to=2026-01-01": 400, "limit=0": 400, "limit=501": 400,
+		"cursor=x": 400, "sort=amount": 400, "status=failed": 200, "from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00%2B02:00": 200,
+	} {
+		if got := a.get("/v1/payments?" + query); got.status != status {
+			t.Errorf("%s: %d %s", query, got.status, got.body)
+		}
+	}
+}
+
+func TestADayInNumbers(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	stranger := uuid.New()
+	a.decided(uuid.New(), "process", "k", paying(stranger, "0.10", "USD", "wallet"))
+	a.decided(uuid.New(), "process", "k", paying(stranger, "0.20", "USD", "wallet"))
+	a.decided(uuid.New(), "process", "k", paying(stranger, "15000.01", "EUR", "bank_transfer"))
+	flagged := a.decided(uuid.New(), "process", "k", paying(uuid.New(), "12000.00", "USD", "wallet"))
+	a.decided(uuid.New(), "process", "k", paying(stranger, "30000", "USD", "debit_card"))
+	date := flagged.Events[0].RecordedAt.Format(time.DateOnly)
+	const usd = `{"currency":"USD","total_transactions":4,"failed_count":1,"review_count":1,` +
+		`"total_volume":{"value":"42000.30","currency":"USD"},"completed_volume":{"value":"0.30","currency":"USD"},` +
+		`"average_amount":{"value":"10500.08","currency":"USD"}}`
+	got := a.get("/v1/payments/statistics/daily?date=" + date)
+	if got.status != 200 || !strings.Contains(got.body, usd) || !strings.Contains(got.body, `"total_transactions":5,"failed_count":1,"review_count":1`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	a.decided(flagged.PaymentID, "approve", "yes", "")
+	if got := a.get("/v1/payments/statistics/daily?date=" + date); !strings.Contains(got.body, `"completed_volume":{"value":"12000.30","currency":"USD"}`) {
+		t.Errorf("approved: %s", got.body)
+	}
+	for query, status := range map[string]int{"": 400, "?date=": 400, "?date=today": 400, "?date=2026-02-30": 400, "?date=0000-01-01": 400, "?date=1999-12-31": 200} {
+		if got := a.get("/v1/payments/statistics/daily" + query); got.status != status {
+			t.Errorf("%q: %d %s", query, got.status, got.body)
+		}
+	}
+}
+
+func TestOldEventsComeOutNewEverywhere(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	id, customer := uuid.New(), uuid.New()
+	a.decided(uuid.New(), "process", "k", paying(customer, "1", "USD", "wallet")) // the catalogue is there
+	var version int
+	err := connect(t, a.database).NewRaw(`SELECT max(version) FROM append_events(
+		ids => ARRAY[gen_random_uuid(), gen_random_uuid()], aggregate_ids => ARRAY[?0, ?0]::uuid[],
+		names => ARRAY['payment.initiated', 'payment.processed'], schema_versions => ARRAY[1, 1],
+		payloads => ARRAY[?1, ?2]::json[])`, id,
+		fmt.Sprintf(`{"payment_id":%q,"customer_id":%q,"amount":{"value":"100.50","currency":"USD"},"method":"wallet"}`, id, customer),
+		fmt.Sprintf(`{"id":%q,"amount":100.5}`, id)).Scan(t.Context(), &version)
+	if err != nil || version != 2 {
+		t.Fatalf("version %d, %v", version, err)
+	}
+	a.eventually("the view shows it", func() bool { return a.get("/v1/payments/"+id.String()).status == 200 })
+	if got := a.payment(id); got.Status != "completed" || got.Amount.Value != "100.50" {
+		t.Errorf("view: %+v", got)
+	}
+	const newest = `"payload":{"payment_id":"%s","amount":{"value":"100.50","currency":"USD"}}`
+	want := fmt.Sprintf(newest, id)
+	var log struct{ Items []eventsourcing.Recorded }
+	list := a.get("/v1/events?name=payment.processed&aggregate_id=" + id.String())
+	list.into(t, &log)
+	if !strings.Contains(list.body, want) || log.Items[0].SchemaVersion != 2 {
+		t.Errorf("log: %s", list.body)
+	}
+	if got := a.get("/v1/events/" + log.Items[0].ID.String()); !strings.Contains(got.body, want) {
+		t.Errorf("event: %s", got.body)
+	}
+	if got := a.command(id, "process", "k", paying(customer, "100.50", "USD", "wallet")); got.code() != "payment-already-completed" {
+		t.Errorf("write model: %d %s", got.status, got.body)
+	}
+}
