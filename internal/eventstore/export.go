@@ -39,7 +39,7 @@ func Export(ctx context.Context, db bun.IDB, w io.Writer, q Query, o ExportOptio
 			if e, err = o.change(e); err != nil {
 				return written, err
 			}
-			if buffer, err = appendLine(buffer, e); err != nil {
+			if buffer, err = AppendLine(buffer, e); err != nil {
 				return written, err
 			}
 		}

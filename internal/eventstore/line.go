@@ -18,9 +18,10 @@ type line struct {
 	PayloadText *string `json:"payload_text,omitempty"`
 }
 
-// appendLine writes the event and a line break. It is by hand because
-// encoding/json would touch the payload, which must come back to the byte.
-func appendLine(b []byte, e eventsourcing.Recorded) ([]byte, error) {
+// AppendLine writes the event as a line of an export, with its line break. It is
+// by hand because encoding/json would touch the payload, which must come back to
+// the byte.
+func AppendLine(b []byte, e eventsourcing.Recorded) ([]byte, error) {
 	payload := []byte(e.Payload)
 	exact := bytes.ContainsAny(payload, "\r\n")
 	if exact {
@@ -50,7 +51,7 @@ func appendString(b []byte, s string) []byte {
 	return append(b, text...)
 }
 
-// readLine reads what appendLine wrote. It is lenient about the order and the
+// readLine reads what AppendLine wrote. It is lenient about the order and the
 // spacing of fields, and about aggregate, which the name says already.
 func readLine(text []byte) (eventsourcing.Recorded, error) {
 	var l line

@@ -95,7 +95,7 @@ func (r *run) scan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inspectors := []inspector{order, chain}
+	inspectors := []inspector{order, chain, r.newSnapshots()}
 	if r.Sample == 0 {
 		inspectors = append(inspectors, r.newRows())
 	}

@@ -206,7 +206,7 @@ func TestWhatIsParkedIsToldAndNoDamage(t *testing.T) {
 	s.exec(`SELECT append_events(ARRAY[gen_random_uuid()], ARRAY[?::uuid], ARRAY['user.updated'], ARRAY['{"name":7}']::json[])`, s.ids[0])
 	s.catchUp()
 	report := s.verify(s.options())
-	if !report.OK() || len(report.Parked) != 1 || report.Parked[0].Position != 11 || *report.Parked[0].AggregateID != s.ids[0] {
+	if !report.OK() || len(report.Notes) != 1 || report.Notes[0].Position != 11 || *report.Notes[0].AggregateID != s.ids[0] {
 		t.Errorf("%+v", report)
 	}
 }
