@@ -39,7 +39,7 @@ func (a *api) untilView(what string, ok func(viewList) bool) {
 		var list viewList
 		got := a.get("/v1/views")
 		got.into(a.t, &list)
-		if len(list.Items) == 1 && ok(list) {
+		if len(list.Items) > 0 && list.Items[0].Name == "users" && ok(list) {
 			return
 		}
 		if time.Now().After(deadline) {
