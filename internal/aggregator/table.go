@@ -60,26 +60,20 @@ func (t table[Row]) load(ctx context.Context, db bun.IDB, work []*history) (map[
 	return stored, nil
 }
 
-// upsert writes the rows through one array per column.
-//
-// Why unnest and not VALUES: the statement's text has one shape whatever the
-// number of rows, and a thousand rows take half the time to parse.
+// upsert writes the rows.
 func (t table[Row]) upsert(ctx context.Context, db bun.IDB, rows []*Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	var names, arrays, updates []string
-	var args []any
+	names, unnest, args := t.arrays(rows)
+	var updates []string
 	for _, f := range t.fields {
-		names = append(names, string(f.SQLName))
-		arrays = append(arrays, "?::"+f.CreateTableSQLType+"[]")
-		args = append(args, pgdialect.Array(column(f, rows)))
 		if f != t.key {
 			updates = append(updates, fmt.Sprintf("%s = EXCLUDED.%s", f.SQLName, f.SQLName))
 		}
 	}
-	query := fmt.Sprintf("INSERT INTO ? (%s) SELECT * FROM unnest(%s) ON CONFLICT (%s) DO UPDATE SET %s",
-		strings.Join(names, ", "), strings.Join(arrays, ", "), t.key.SQLName, strings.Join(updates, ", "))
+	query := fmt.Sprintf("INSERT INTO ? (%s) SELECT * FROM %s ON CONFLICT (%s) DO UPDATE SET %s",
+		strings.Join(names, ", "), unnest, t.key.SQLName, strings.Join(updates, ", "))
 	if _, err := db.NewRaw(query, append([]any{bun.Ident(t.name)}, args...)...).Exec(ctx); err != nil {
 		return fmt.Errorf("write %d rows of %s: %w", len(rows), t.name, err)
 	}
