@@ -2,7 +2,6 @@ package aggregator
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 	"reflect"
 	"strings"
@@ -69,9 +68,13 @@ func (t table[Row]) upsert(ctx context.Context, db bun.IDB, rows []*Row) error {
 	var names, arrays, updates []string
 	var args []any
 	for _, f := range t.fields {
+		values, err := column(f, rows)
+		if err != nil {
+			return fmt.Errorf("column %s of %s: %w", f.Name, t.name, err)
+		}
 		names = append(names, string(f.SQLName))
 		arrays = append(arrays, "?::"+f.CreateTableSQLType+"[]")
-		args = append(args, pgdialect.Array(column(f, rows)))
+		args = append(args, pgdialect.Array(values))
 		if f != t.key {
 			updates = append(updates, fmt.Sprintf("%s = EXCLUDED.%s", f.SQLName, f.SQLName))
 		}
@@ -82,38 +85,6 @@ func (t table[Row]) upsert(ctx context.Context, db bun.IDB, rows []*Row) error {
 		return fmt.Errorf("write %d rows of %s: %w", len(rows), t.name, err)
 	}
 	return nil
-}
-
-// column is the values that the rows have for a field, as a slice.
-func column[Row any](f *schema.Field, rows []*Row) any {
-	if t := f.StructField.Type; t.Kind() == reflect.Pointer && t.Implements(reflect.TypeFor[driver.Valuer]()) {
-		values := make([]nullable, len(rows))
-		for i, row := range rows {
-			values[i] = nullable{f.Value(reflect.ValueOf(row).Elem())}
-		}
-		return values
-	}
-	values := reflect.MakeSlice(reflect.SliceOf(f.StructField.Type), len(rows), len(rows))
-	for i, row := range rows {
-		values.Index(i).Set(f.Value(reflect.ValueOf(row).Elem()))
-	}
-	return values.Interface()
-}
-
-// nullable is a pointer to a driver.Valuer whose nil is NULL. Why: pgdialect
-// would call the method of the nil pointer.
-type nullable struct{ pointer reflect.Value }
-
-// Value is what is pointed to.
-func (n nullable) Value() (driver.Value, error) {
-	if n.pointer.IsNil() {
-		return nil, nil
-	}
-	valuer, ok := n.pointer.Interface().(driver.Valuer)
-	if !ok {
-		return nil, fmt.Errorf("%s is no driver.Valuer", n.pointer.Type())
-	}
-	return valuer.Value() //nolint:wrapcheck // the caller says what it was writing
 }
 
 // remove deletes the rows of aggregates that ended.
