@@ -30,8 +30,14 @@
 // not decode, an upcaster fails, the table refuses the row) is a poison event.
 // Its aggregate is parked with the error, its later events wait behind it, and
 // all others flow. It is tried again after 1, 2, 4 and 8 seconds and then when
-// somebody asks. When too much is parked (see [Runner.Retry]) the view halts:
-// that is a bug in code, and going on would only park more.
+// somebody asks.
+//
+// A view halts when an event fails and then more than 100 aggregates are parked,
+// or in the running stretch of five minutes at least 10 were and they are more
+// than 1 % of the events tried in it: that is a bug in code, and going on would
+// only park more. It goes on when somebody asks for all to be tried again
+// ([Runner.Retry]), or when a rebuild replaces it. A rebuild halts by the same
+// rule, and then the live view is kept.
 //
 // An event this program does not know was recorded by a newer one: the batch
 // ends before it and the row is released, so that a newer replica goes on.

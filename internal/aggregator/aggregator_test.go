@@ -3,6 +3,7 @@ package aggregator_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -240,8 +241,55 @@ func TestAnUnknownEventWaitsForANewerReplica(t *testing.T) {
 	if got := w.sums(); got[id] != 0 {
 		t.Errorf("rows %v, want the thing as it was made", got)
 	}
+	if s := w.status(old); !strings.Contains(s.Reason, "waits for a newer program to apply thing.added version 1 at position 2") {
+		t.Errorf("%+v: does not say what it waits for", s)
+	}
 	w.await(w.run(types()), last)
 	if got := w.sums(); got[id] != 4 {
 		t.Errorf("rows %v, want %s: 4", got, id)
+	}
+}
+
+// An unknown event, or one that belongs to nobody here, holds up its own view
+// and no other.
+func TestAnUnknownEventDoesNotHoldUpOtherViews(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Exec("CREATE TABLE others (LIKE things INCLUDING ALL)")
+	w.Exec("INSERT INTO event_types (name, schema_version, lifecycle) VALUES ('other.made', 1, 'creates'), ('stray.made', 1, 'creates')")
+	other := aggregator.Define[thing, event]("others", "other", evolve)
+	known := []eventsourcing.EventType{types()[0], eventsourcing.Type[made]("other.made", eventsourcing.Creates)}
+	r := w.Runner(aggregatortest.Replica{Known: known, Views: []aggregator.View{things(), other}})
+	w.append(uuid.New(), made{}, added{1}) // the second is not known
+	w.Exec("SELECT * FROM append_events(ARRAY[?, ?]::uuid[], ARRAY[?, ?]::uuid[], ARRAY['stray.made', 'other.made'], ARRAY['{}', '{}']::json[])",
+		uuid.New(), uuid.New(), uuid.New(), uuid.New())
+	if err := r.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all, err := r.Status(t.Context())
+	if err != nil || all[0].Position != 1 || all[0].Reason == "" || all[1].Position != 4 || all[1].Reason != "" {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// With nobody at work the database still tells that the head moves and the view
+// does not.
+func TestStatusTellsOfAViewThatDoesNotMove(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.replica(types())
+	if s := w.status(r); s.Status != "live" || s.LagEvents != 0 || s.LagSeconds != 0 {
+		t.Errorf("%+v: nothing is there to be late for", s)
+	}
+	w.append(uuid.New(), made{}, added{1})
+	if s := w.status(r); s.LagEvents != 2 || s.HeadPosition != 2 || s.Position != 0 {
+		t.Errorf("%+v", s)
+	}
+	w.until(r, "behind", func(s aggregator.Status) bool { return s.Status == "behind" && s.LagSeconds > 2 })
+	if err := r.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.status(r); s.Status != "live" || s.LagEvents != 0 || s.LagSeconds != 0 {
+		t.Errorf("%+v: it has caught up", s)
 	}
 }

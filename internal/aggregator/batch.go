@@ -335,7 +335,7 @@ func (b batch) setLocks(ctx context.Context, work []*history) error {
 }
 
 // advance stores the position and what happened on the way, and tells the
-// requests that wait at other replicas.
+// requests that wait at other replicas. Nobody waits for a rebuild.
 func (b batch) advance(ctx context.Context, r result) error {
 	_, err := b.tx.NewRaw(`WITH moved AS (
 	   UPDATE view_positions v
@@ -344,9 +344,9 @@ func (b batch) advance(ctx context.Context, r result) error {
 	          watch_events = CASE WHEN now() > v.watch_since + ?4 * interval '1 second' THEN 0 ELSE v.watch_events END + ?2,
 	          watch_parked = CASE WHEN now() > v.watch_since + ?4 * interval '1 second' THEN 0 ELSE v.watch_parked END + ?3
 	    WHERE v.view = ?0)
-	 SELECT pg_notify('views:updated', ?5)`,
+	 SELECT pg_notify('views:updated', ?5) WHERE NOT ?6`,
 		b.name(), r.position, r.events+len(r.parked), len(r.parked), watch.Seconds(),
-		fmt.Sprintf("%s,%d", b.name(), r.position)).Exec(ctx)
+		fmt.Sprintf("%s,%d", b.name(), r.position), b.rebuild).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("advance view %s to position %d: %w", b.name(), r.position, err)
 	}

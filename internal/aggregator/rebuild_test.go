@@ -386,7 +386,9 @@ func TestATableAlteredDuringARebuildIsRebuiltAgain(t *testing.T) {
 			for _, s := range alter {
 				w.Exec(s)
 			}
-			looks := slices.DeleteFunc(w.looks(), func(line string) bool { return strings.Contains(line, "_rebuild") || strings.Contains(line, "relation rebuild") })
+			looks := slices.DeleteFunc(w.looks(), func(line string) bool {
+				return strings.Contains(line, "_rebuild") || strings.Contains(line, "relation rebuild")
+			})
 			w.Start(r)
 			w.until(r, "rebuilt", func(s aggregator.Status) bool { return s.Rebuild == nil })
 			if got := w.looks(); !slices.Equal(got, looks) {

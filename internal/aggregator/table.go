@@ -2,15 +2,17 @@ package aggregator
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/schema"
+
+	"onepg/internal/eventsourcing"
 )
 
 // table reads and writes a view's rows, whatever their type. Everything is one
@@ -85,35 +87,24 @@ func (t table[Row]) upsert(ctx context.Context, db bun.IDB, rows []*Row) error {
 }
 
 // column is the values that the rows have for a field, as a slice.
+//
+// Why a *Time is unwrapped: pgdialect would call Value on a nil pointer, and has
+// no NULL for what such a method gives.
 func column[Row any](f *schema.Field, rows []*Row) any {
-	if t := f.StructField.Type; t.Kind() == reflect.Pointer && t.Implements(reflect.TypeFor[driver.Valuer]()) {
-		values := make([]nullable, len(rows))
+	if f.StructField.Type == reflect.TypeFor[*eventsourcing.Time]() {
+		times := make([]*time.Time, len(rows))
 		for i, row := range rows {
-			values[i] = nullable{f.Value(reflect.ValueOf(row).Elem())}
+			if at, ok := f.Value(reflect.ValueOf(row).Elem()).Interface().(*eventsourcing.Time); ok && at != nil {
+				times[i] = &at.Time
+			}
 		}
-		return values
+		return times
 	}
 	values := reflect.MakeSlice(reflect.SliceOf(f.StructField.Type), len(rows), len(rows))
 	for i, row := range rows {
 		values.Index(i).Set(f.Value(reflect.ValueOf(row).Elem()))
 	}
 	return values.Interface()
-}
-
-// nullable is a pointer to a driver.Valuer whose nil is NULL. Why: pgdialect
-// would call the method of the nil pointer.
-type nullable struct{ pointer reflect.Value }
-
-// Value is what is pointed to.
-func (n nullable) Value() (driver.Value, error) {
-	if n.pointer.IsNil() {
-		return nil, nil
-	}
-	valuer, ok := n.pointer.Interface().(driver.Valuer)
-	if !ok {
-		return nil, fmt.Errorf("%s is no driver.Valuer", n.pointer.Type())
-	}
-	return valuer.Value() //nolint:wrapcheck // the caller says what it was writing
 }
 
 // remove deletes the rows of aggregates that ended.

@@ -34,7 +34,7 @@ type safeBuffer struct {
 func (s *safeBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.b.Write(p) //nolint:wrapcheck // it never fails
+	return s.b.Write(p)
 }
 
 func (s *safeBuffer) String() string {

@@ -151,8 +151,8 @@ func (g *Guard) Authorize(r *http.Request, scope string) (context.Context, error
 // identify says who a request comes from.
 func (g *Guard) identify(r *http.Request) (Identity, error) {
 	credential, err := bearer(r)
-	print := fingerprint(sha256.Sum256([]byte(credential)))
-	if known, ok := g.recall(print); ok && known.refusal == nil {
+	id := fingerprint(sha256.Sum256([]byte(credential)))
+	if known, ok := g.recall(id); ok && known.refusal == nil {
 		return known.identity, nil
 	}
 	address, now := clientAddress(r, g.trusted), g.clock()
@@ -161,7 +161,7 @@ func (g *Guard) identify(r *http.Request) (Identity, error) {
 	}
 	var who Identity
 	if err == nil {
-		who, err = g.verify(r.Context(), credential, print)
+		who, err = g.verify(r.Context(), credential, id)
 	}
 	if f, ok := fault.Of(err); ok && f.Kind == fault.Unauthenticated {
 		_ = g.addresses.take(address, now) // it is refused anyway, and why is better known than that it was too much
@@ -170,17 +170,17 @@ func (g *Guard) identify(r *http.Request) (Identity, error) {
 }
 
 // recall gives what the verifier said about a credential a short while ago.
-func (g *Guard) recall(print fingerprint) (answer, bool) {
+func (g *Guard) recall(id fingerprint) (answer, bool) {
 	now := g.clock()
-	a, ok := g.answers.find(print, now)
+	a, ok := g.answers.find(id, now)
 	return a, ok && now.Before(a.until)
 }
 
 // verify asks the verifier, once for all requests that present the same
 // credential at the moment.
-func (g *Guard) verify(ctx context.Context, credential string, print fingerprint) (Identity, error) {
-	result, err, _ := g.asking.Do(string(print[:]), func() (any, error) {
-		if known, ok := g.recall(print); ok {
+func (g *Guard) verify(ctx context.Context, credential string, id fingerprint) (Identity, error) {
+	result, err, _ := g.asking.Do(string(id[:]), func() (any, error) {
+		if known, ok := g.recall(id); ok {
 			return known.identity, known.refusal
 		}
 		// Why not the request's own context: others wait for the same answer.
@@ -189,7 +189,7 @@ func (g *Guard) verify(ctx context.Context, credential string, print fingerprint
 		who, err := g.verifier.Verify(ctx, credential)
 		if f, ok := fault.Of(err); err == nil || ok && f.Kind == fault.Unauthenticated {
 			now := g.clock()
-			g.answers.put(print, now, answer{identity: who, refusal: err, until: now.Add(remembered)})
+			g.answers.put(id, now, answer{identity: who, refusal: err, until: now.Add(remembered)})
 		}
 		return who, err
 	})

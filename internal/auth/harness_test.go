@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,17 +61,25 @@ func guarded(t *testing.T, o auth.Options) *door {
 			fmt.Fprint(w, auth.Actor(ctx))
 			return
 		}
-		status := map[fault.Kind]int{fault.Unauthenticated: 401, fault.Forbidden: 403, fault.Limited: 429, fault.Unavailable: 503}
 		f, ok := fault.Of(err)
 		if !ok {
 			f = fault.New(fault.Internal, "internal", err.Error())
 		}
 		w.Header().Set("Retry-After", strconv.FormatFloat(f.RetryAfter.Seconds(), 'f', 3, 64))
-		w.WriteHeader(max(status[f.Kind], 399))
+		w.WriteHeader(statusOf(f.Kind))
 		fmt.Fprint(w, f.Message)
 	}))
 	t.Cleanup(server.Close)
 	return &door{t: t, url: server.URL}
+}
+
+// statusOf is the status of the failures a guard has, and 500 for any other.
+func statusOf(kind fault.Kind) int {
+	kinds := []fault.Kind{fault.Unauthenticated, fault.Forbidden, fault.Limited, fault.Unavailable}
+	if i := slices.Index(kinds, kind); i >= 0 {
+		return []int{401, 403, 429, 503}[i]
+	}
+	return 500
 }
 
 // knock asks for a scope. Headers are given as "Name: value".

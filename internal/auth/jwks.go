@@ -57,7 +57,7 @@ func newKeySet(o TokenOptions) *keySet {
 	if strings.HasPrefix(o.KeySet, "https://") || strings.HasPrefix(o.KeySet, "http://") {
 		s.read = func(ctx context.Context) ([]byte, error) { return fetch(ctx, o.KeySet) }
 	} else {
-		s.read = func(context.Context) ([]byte, error) { return os.ReadFile(o.KeySet) } //nolint:wrapcheck // its errors name the file
+		s.read = func(context.Context) ([]byte, error) { return os.ReadFile(o.KeySet) }
 	}
 	return s
 }

@@ -85,8 +85,7 @@ func keySetOf(keys map[string]crypto.Signer) []byte {
 	for id, key := range keys {
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Public(), KeyID: id, Use: "sig"})
 	}
-	text, _ := json.Marshal(set)
-	return text
+	return marshal(set)
 }
 
 // sharedRSA is every issuer's: one takes a second to make under the race detector.
@@ -188,9 +187,16 @@ func signWith(t *testing.T, key any, kid string, claims map[string]any) string {
 	return token
 }
 
+func marshal(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
 func encode(v any) string {
-	text, _ := json.Marshal(v)
-	return base64.RawURLEncoding.EncodeToString(text)
+	return base64.RawURLEncoding.EncodeToString(marshal(v))
 }
 
 func TestATokenOpensWhatItsScopesSay(t *testing.T) {
@@ -398,7 +404,7 @@ func TestKeysMayComeFromAFile(t *testing.T) {
 func TestAUselessKeySetFailsTheStart(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // that is the point
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
 	}

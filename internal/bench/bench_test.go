@@ -16,6 +16,7 @@ import (
 
 	"onepg/internal/config"
 	"onepg/internal/domains"
+	"onepg/internal/domains/payments"
 	"onepg/internal/domains/users"
 )
 
@@ -47,9 +48,13 @@ func program() (Program, error) {
 	flags := pflag.NewFlagSet("bench", pflag.ContinueOnError)
 	config.Flags(flags)
 	settings, err := config.Load(flags)
+	if err != nil {
+		return Program{}, err
+	}
 	return Program{
-		Config: settings, Domains: []domains.Constructor{users.New}, Logger: slog.New(slog.DiscardHandler), Version: "test",
-	}, err
+		Config: settings, Logger: slog.New(slog.DiscardHandler), Version: "test",
+		Domains: []domains.Constructor{users.New, payments.New(payments.Policy(settings.Payments))},
+	}, nil
 }
 
 func options(t *testing.T) Options {
@@ -77,7 +82,7 @@ func TestEveryBenchmarkHasAFigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"article/4", "append/4", "append arrays", "append arrays alone", "lone insert", "lone append", "read", "list", "list by e-mail",
+		"article/4", "append/4", "append arrays", "append arrays alone", "lone insert", "lone append", "command", "stream", "rebuild", "read", "list", "list by e-mail",
 		"visible", "visible by timer", "project", "project one by one", "append at empty", "append at 500", "event",
 		"event: table", "event: by position", "event: by id", "event: by aggregate", "lock", "row", "idle", "peak",
 	}

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// prepareGrowth asks whether appending gets slower as the log grows, and what
-// an event costs on disk.
+// prepareGrowth asks whether appending gets slower as the log grows, how long a
+// rebuild from all of it takes, and what an event costs on disk.
 func prepareGrowth(ctx context.Context, s *stage) ([]subject, error) {
 	empty, err := s.program(ctx, "empty")
 	if err != nil {
@@ -24,6 +24,7 @@ func prepareGrowth(ctx context.Context, s *stage) ([]subject, error) {
 			checks: []check{versus(small).least(0.85)}, run: s.appending(grown, clients, 1),
 		},
 	}
+	subjects = append(subjects, s.rebuilding(grown))
 	return append(subjects, storage(grown)...), nil
 }
 
@@ -36,7 +37,7 @@ func storage(grown *server) []subject {
 		{"event: by position", "primary key", "pg_relation_size('events_pkey')"},
 		{"event: by id", "what makes repeating safe", "pg_relation_size('events_id_key')"},
 		{"event: by aggregate", "versions", "pg_relation_size('events_aggregate_id_version_key')"},
-		{"lock", "view_locks, one for each aggregate", "pg_total_relation_size('view_locks')"},
+		{"lock", "view_locks, one for each view and aggregate", "pg_total_relation_size('view_locks')"},
 		{"row", "the users view with its indexes", "pg_total_relation_size('users')"},
 	} {
 		subjects = append(subjects, subject{

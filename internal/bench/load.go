@@ -35,6 +35,8 @@ type load struct {
 	// in Request goes to WatchAt in it.
 	Watch            []byte
 	WatchID, WatchAt int
+	// Stream means that Request is answered by a stream of events; see follow.
+	Stream bool
 }
 
 // mark is a place in a request that is new each time: a UUIDv7 or, when Keys is
@@ -171,6 +173,9 @@ func (c *client) run(ctx context.Context, begin time.Time) error {
 	end := begin.Add(c.Duration)
 	if err := c.conn.socket.SetDeadline(end.Add(answerTimeout)); err != nil {
 		return fmt.Errorf("limit the wait for answers: %w", err)
+	}
+	if c.Stream {
+		return c.follow(begin, end)
 	}
 	for ctx.Err() == nil {
 		start := c.next(ctx)

@@ -78,8 +78,13 @@ func (s *stage) programWithUsers(ctx context.Context, name string, users int) (*
 func (s *stage) reading(from *server, connections int, path string) func(context.Context) (sample, error) {
 	request, marks := newRequest(http.MethodGet, path, "", s.options.users())
 	order := load{Connections: connections, Request: request, Marks: marks, Status: http.StatusOK}
+	return s.requesting(from, order)
+}
+
+// requesting measures how many requests of a load are answered.
+func (s *stage) requesting(to *server, order load) func(context.Context) (sample, error) {
 	return func(context.Context) (sample, error) {
-		results, used, err := s.send(from, order)
+		results, used, err := s.send(to, order)
 		if err != nil {
 			return sample{}, err
 		}

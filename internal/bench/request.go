@@ -18,9 +18,12 @@ const (
 )
 
 // newRequest gives an HTTP request and the marks that its placeholders are;
-// numbers are drawn from 1 to keys.
-func newRequest(method, path, body string, keys int) ([]byte, []mark) {
+// numbers are drawn from 1 to keys. Headers are whole lines.
+func newRequest(method, path, body string, keys int, headers ...string) ([]byte, []mark) {
 	text := method + " " + path + " HTTP/1.1\r\nHost: bench\r\n"
+	for _, h := range headers {
+		text += h + "\r\n"
+	}
 	if body != "" {
 		text += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
 	}

@@ -22,9 +22,11 @@ func suites() []suite {
 	return []suite{
 		{"append", prepareAppend},
 		{"lone", prepareLone},
+		{"command", prepareCommand},
 		{"read", prepareRead},
 		{"list", prepareList},
 		{"visible", prepareVisible},
+		{"stream", prepareStream},
 		{"project", prepareProject},
 		{"growth", prepareGrowth},
 		{"idle", prepareIdle},

@@ -40,14 +40,13 @@ func (s *stage) watching(program *server) func(context.Context) (sample, error) 
 	get, gap := newRequest(http.MethodGet, "/v1/users/"+freshID, "", 0)
 	steady := load{
 		Connections: others, Request: request, Marks: marks, Status: http.StatusCreated, Rate: s.options.Rate * (1 - watched),
+		// Why not shorter: without notifications a row takes up to a second.
+		Duration: max(s.options.Duration, 2*time.Second),
 	}
 	watch := steady
 	watch.Connections, watch.Rate = watchers, s.options.Rate*watched
 	watch.Watch, watch.WatchID, watch.WatchAt = get, marks[1].At, gap[0].At
 	return func(context.Context) (sample, error) {
-		// Why not shorter: without notifications a row takes up to a second.
-		const least = 2 * time.Second
-		watch.Duration, steady.Duration = max(s.options.Duration, least), max(s.options.Duration, least)
 		results, used, err := s.send(program, watch, steady)
 		if err != nil {
 			return sample{}, err

@@ -52,7 +52,7 @@ func migrations(ctx context.Context, p *patient) Finding {
 	if err != nil {
 		return unanswered(err)
 	}
-	count := map[migrate.State]int{}
+	count := make(map[migrate.State]int)
 	for _, m := range all {
 		count[m.State]++
 	}

@@ -3,14 +3,16 @@ package tail_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"onepg/internal/tail"
 )
@@ -88,67 +90,115 @@ func broadcast(t *testing.T, source tail.Source, buffer int, c *clock) *tail.Bro
 
 func nobody(error) {}
 
+// vain is how often a source is read that has nothing new.
+const vain = 10 * time.Millisecond
+
 // take reads until the position and fails unless the messages are a run.
 func take(t *testing.T, f *tail.Follower, last, upTo int64) {
 	t.Helper()
+	if _, err := takeRun(t.Context(), f, last, upTo); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// takeRun is take for other goroutines. It gives the last position.
+func takeRun(ctx context.Context, f *tail.Follower, last, upTo int64) (int64, error) {
 	for last < upTo {
-		messages, err := f.Next(t.Context(), patience)
+		messages, err := f.Next(ctx, patience)
 		if err != nil || len(messages) == 0 {
-			t.Fatalf("nothing after %d: %v", last, err)
+			return last, fmt.Errorf("nothing after %d: %w", last, err)
 		}
 		for _, m := range messages {
 			if m.Position != last+1 {
-				t.Fatalf("got %d after %d", m.Position, last)
+				return last, fmt.Errorf("got %d after %d", m.Position, last)
 			}
 			last = m.Position
 		}
 	}
+	return last, nil
 }
 
 func TestNothingIsReadWhileNobodyFollows(t *testing.T) {
 	t.Parallel()
 	n := newNumbers(10)
 	b := broadcast(t, n, 4, new(clock))
-	for range 3 {
-		f := b.Follow(n.end.Load(), tail.Filter{}, nobody)
+	f := b.Follow(10, tail.Filter{}, nobody)
+	n.grow(1)
+	take(t, f, 10, 11)
+	f.Close()
+	before := n.reads.Load()
+	tick := time.NewTicker(2 * vain)
+	defer tick.Stop()
+	for range 10 {
 		n.grow(1)
-		take(t, f, n.end.Load()-1, n.end.Load())
+		<-tick.C
+	}
+	if more := n.reads.Load() - before; more > 1 { // one may have been under way
+		t.Errorf("%d reads for nobody", more)
+	}
+	again := b.Follow(11, tail.Filter{}, nobody)
+	defer again.Close()
+	take(t, again, 11, 21)
+}
+
+// Wherever a follower begins, the database and what is kept in memory must
+// meet without a gap and without an overlap.
+func TestFromEveryPositionTheRestIsOneRun(t *testing.T) {
+	t.Parallel()
+	const end, buffer = 50, 8
+	n := newNumbers(0)
+	b := broadcast(t, n, buffer, new(clock))
+	first := b.Follow(0, tail.Filter{}, nobody)
+	defer first.Close()
+	for last := range int64(end) {
+		n.grow(1)
+		take(t, first, last, last+1)
+	}
+	for after := range int64(end) {
+		f := b.Follow(after, tail.Filter{}, nobody)
+		take(t, f, after, end)
+		if more, err := f.Next(t.Context(), time.Nanosecond); len(more) > 0 || err != nil {
+			t.Errorf("after %d: %d messages too many, %v", after, len(more), err)
+		}
 		f.Close()
-		// A read that had begun may still end; a look at the end would be next.
-		before := n.reads.Load()
-		for range 100 {
-			n.grow(1)
-		}
-		if more := n.reads.Load() - before; more > 2 {
-			t.Errorf("%d reads for nobody", more)
-		}
 	}
 }
 
 func TestFollowersThatComeAndGoAtAnyTimeMissNothing(t *testing.T) {
 	t.Parallel()
+	const upTo, buffer = 5_000, 8
 	n := newNumbers(0)
-	b := broadcast(t, n, 8, new(clock))
-	const upTo = 20_000
-	var all sync.WaitGroup
+	b := broadcast(t, n, buffer, new(clock))
+	var furthest atomic.Int64 // of the followers; the source stays near it
+	all, ctx := errgroup.WithContext(t.Context())
 	for seed := range uint64(20) {
-		all.Go(func() {
+		all.Go(func() (err error) {
 			random := rand.New(rand.NewPCG(seed, 7))
-			for last := int64(0); last < upTo; {
+			for last := int64(0); last < upTo && err == nil; {
 				f := b.Follow(last, tail.Filter{}, nobody)
-				until := min(upTo, last+random.Int64N(2000)+1)
-				take(t, f, last, until)
-				last = f.Position()
+				for range random.IntN(200) + 1 {
+					if last, err = takeRun(ctx, f, last, min(last+1, upTo)); err != nil {
+						break
+					}
+					if far := furthest.Load(); last > far {
+						furthest.CompareAndSwap(far, last)
+					}
+				}
 				f.Close()
 			}
+			return err
 		})
 	}
 	random := rand.New(rand.NewPCG(8, 9))
-	for n.end.Load() < upTo {
-		n.grow(min(random.Int64N(20), upTo-n.end.Load()))
+	for n.end.Load() < upTo && ctx.Err() == nil {
+		if n.end.Load() < furthest.Load()+3*buffer {
+			n.grow(min(random.Int64N(2*buffer), upTo-n.end.Load()))
+		}
+		runtime.Gosched()
 	}
-	n.grow(0)
-	all.Wait()
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestAFollowerThatIsOverrunWhileItWritesIsDropped(t *testing.T) {

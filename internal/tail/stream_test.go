@@ -57,6 +57,9 @@ func TestAClientCutOffBeforeItsFirstMessageMissesNothing(t *testing.T) {
 	r.append(someone(3)...)
 	c := r.follow(eventStream, live)
 	c.close()
+	if c.lastID != 3 {
+		t.Fatalf("Last-Event-ID would be %d", c.lastID)
+	}
 	r.append(someone(3)...)
 	r.follow(eventStream, c.lastID).run(6)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -116,6 +117,9 @@ func (g *generator) fields(v reflect.Value) {
 // text is the example, so that what is parsed can be, sometimes with more behind
 // it, so that not all are alike.
 func (g *generator) text(example string) string {
+	if _, err := strconv.ParseFloat(example, 64); err == nil {
+		return strconv.Itoa(g.rand.IntN(10_000)) + ".00" // a number in a string stays one
+	}
 	if example != "" && g.rand.IntN(3) == 0 {
 		return example
 	}
