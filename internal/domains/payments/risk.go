@@ -27,6 +27,7 @@ type Risk struct {
 // [Scorecard]; put a service of your own in its place there. An error refuses the command for
 // now; nothing is recorded.
 type RiskAssessment interface {
+	// Assess rates the payment as far as it is known now.
 	Assess(ctx context.Context, s Subject) (Risk, error)
 }
 

@@ -28,5 +28,9 @@ func processedV2(payload json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("payment.processed version 1: amount: %w", err)
 	}
-	return json.Marshal(Processed{PaymentID: v1.ID, Amount: moneyOf(amount)})
+	v2, err := json.Marshal(Processed{PaymentID: v1.ID, Amount: moneyOf(amount)})
+	if err != nil {
+		return nil, fmt.Errorf("payment.processed version 2: %w", err)
+	}
+	return v2, nil
 }
