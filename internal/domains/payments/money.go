@@ -3,6 +3,7 @@ package payments
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/bojanz/currency"
 )
@@ -17,8 +18,8 @@ import (
 // CLDR, which says what is in use (two digits for USD, none for RSD, whose
 // hundredth part nobody pays with), and kept up to date.
 type Money struct {
-	Value    string `json:"value"    doc:"A plain decimal" example:"100.00"`
-	Currency string `json:"currency" doc:"ISO 4217"        example:"USD"`
+	Value    string `json:"value"    doc:"A plain decimal" example:"100.00" pattern:"^-?(0|[1-9][0-9]{0,14})([.][0-9]{1,15})?$"`
+	Currency string `json:"currency" doc:"ISO 4217"        example:"USD"    pattern:"^[A-Z]{3}$"`
 }
 
 // String is the amount for people.
@@ -68,6 +69,17 @@ func newMoney(value, code string) (Money, error) {
 func moneyOf(a currency.Amount) Money {
 	a = a.Round()
 	return Money{Value: a.Number(), Currency: a.CurrencyCode()}
+}
+
+// check refuses what the view's column would not take: an event is the
+// database's to refuse only when its whole batch is lost with it. It lets
+// through what a client may not send, such as less than zero, because version 1
+// of payment.processed may hold it.
+func (m Money) check() error {
+	if !plainDecimal.MatchString(strings.TrimPrefix(m.Value, "-")) {
+		return fmt.Errorf("the amount %q is no decimal", m.Value)
+	}
+	return nil
 }
 
 // isOver tells whether m is more than limit, an amount of the same currency.
