@@ -71,7 +71,10 @@ func foldingOf[Row, E any](evolve eventsourcing.Evolve[Row, E]) func(string, *ev
 // Why in SQL: the rows go there the way they would be written, so what counts is
 // what PostgreSQL calls equal, and a column's Go type may lose nothing.
 func (t table[Row]) differences(ctx context.Context, db bun.IDB, rows []*Row, ids []uuid.UUID) ([]Difference, error) {
-	names, unnest, args := t.arrays(rows)
+	names, unnest, args, err := t.arrays(rows)
+	if err != nil {
+		return nil, err
+	}
 	query := fmt.Sprintf(`WITH folded AS (SELECT * FROM %[1]s AS f (%[2]s)),
 	      stored AS (SELECT %[2]s FROM ? WHERE %[3]s = ANY (?::uuid[]))
 	 SELECT coalesce(f.%[3]s, s.%[3]s) AS aggregate_id, to_jsonb(f) AS folded, to_jsonb(s) AS stored
@@ -79,7 +82,7 @@ func (t table[Row]) differences(ctx context.Context, db bun.IDB, rows []*Row, id
 	  WHERE to_jsonb(f) IS DISTINCT FROM to_jsonb(s)
 	  ORDER BY 1`, unnest, strings.Join(names, ", "), t.key.SQLName)
 	var found []Difference
-	err := db.NewRaw(query, append(args, bun.Ident(t.name), pgdialect.Array(ids))...).Scan(ctx, &found)
+	err = db.NewRaw(query, append(args, bun.Ident(t.name), pgdialect.Array(ids))...).Scan(ctx, &found)
 	if err != nil {
 		return nil, fmt.Errorf("compare %d rows of %s: %w", len(ids), t.name, err)
 	}
@@ -102,12 +105,16 @@ func (t table[Row]) strays(ctx context.Context, db bun.IDB, limit int) ([]uuid.U
 //
 // Why unnest and not VALUES: the statement's text has one shape whatever the
 // number of rows, and a thousand rows take half the time to parse.
-func (t table[Row]) arrays(rows []*Row) (names []string, unnest string, args []any) {
+func (t table[Row]) arrays(rows []*Row) (names []string, unnest string, args []any, err error) {
 	casts := make([]string, 0, len(t.fields))
 	for _, f := range t.fields {
+		values, err := column(f, rows)
+		if err != nil {
+			return nil, "", nil, fmt.Errorf("column %s of %s: %w", f.Name, t.name, err)
+		}
 		names = append(names, string(f.SQLName))
 		casts = append(casts, "?::"+f.CreateTableSQLType+"[]")
-		args = append(args, pgdialect.Array(column(f, rows)))
+		args = append(args, pgdialect.Array(values))
 	}
-	return names, "unnest(" + strings.Join(casts, ", ") + ")", args
+	return names, "unnest(" + strings.Join(casts, ", ") + ")", args, nil
 }

@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/schema"
-
-	"onepg/internal/eventsourcing"
 )
 
 // table reads and writes a view's rows, whatever their type. Everything is one
@@ -65,7 +62,10 @@ func (t table[Row]) upsert(ctx context.Context, db bun.IDB, rows []*Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	names, unnest, args := t.arrays(rows)
+	names, unnest, args, err := t.arrays(rows)
+	if err != nil {
+		return err
+	}
 	var updates []string
 	for _, f := range t.fields {
 		if f != t.key {
@@ -78,27 +78,6 @@ func (t table[Row]) upsert(ctx context.Context, db bun.IDB, rows []*Row) error {
 		return fmt.Errorf("write %d rows of %s: %w", len(rows), t.name, err)
 	}
 	return nil
-}
-
-// column is the values that the rows have for a field, as a slice.
-//
-// Why a *Time is unwrapped: pgdialect would call Value on a nil pointer, and has
-// no NULL for what such a method gives.
-func column[Row any](f *schema.Field, rows []*Row) any {
-	if f.StructField.Type == reflect.TypeFor[*eventsourcing.Time]() {
-		times := make([]*time.Time, len(rows))
-		for i, row := range rows {
-			if at, ok := f.Value(reflect.ValueOf(row).Elem()).Interface().(*eventsourcing.Time); ok && at != nil {
-				times[i] = &at.Time
-			}
-		}
-		return times
-	}
-	values := reflect.MakeSlice(reflect.SliceOf(f.StructField.Type), len(rows), len(rows))
-	for i, row := range rows {
-		values.Index(i).Set(f.Value(reflect.ValueOf(row).Elem()))
-	}
-	return values.Interface()
 }
 
 // remove deletes the rows of aggregates that ended.
