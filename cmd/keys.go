@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"onepg/internal/app"
 	"onepg/internal/auth"
@@ -23,7 +24,7 @@ type keysDeps struct {
 	// open gives the keys, and what to call when done with them.
 	open func(*cobra.Command) (*auth.Keys, func() error, error)
 	// scopes lists those that some route asks for.
-	scopes func(*cobra.Command) (auth.Scopes, error)
+	scopes func() (auth.Scopes, error)
 }
 
 // keyringDeps says what the keys commands work with.
@@ -40,8 +41,10 @@ func keyringDeps() keysDeps {
 			}
 			return auth.NewKeys(db, slog.New(slog.DiscardHandler)), func() error { return errors.Join(db.Close(), database.Close()) }, nil
 		},
-		scopes: func(c *cobra.Command) (auth.Scopes, error) {
-			settings, err := config.Load(c.Flags())
+		scopes: func() (auth.Scopes, error) {
+			flags := pflag.NewFlagSet("app", pflag.ContinueOnError)
+			config.Flags(flags)
+			settings, err := config.Load(flags)
 			if err != nil {
 				return nil, err
 			}
@@ -91,7 +94,7 @@ includes views:read. "<domain>:admin" includes all of a domain.`,
 	}
 	create.RunE = deps.run(func(c *cobra.Command, keys *auth.Keys, _ []string) error {
 		key.Scopes = auth.Scopes(scopes).Sorted()
-		if err := deps.checkScopes(c, key.Scopes); err != nil {
+		if err := deps.checkScopes(key.Scopes); err != nil {
 			return err
 		}
 		secret, err := keys.Create(c.Context(), key)
@@ -106,8 +109,8 @@ includes views:read. "<domain>:admin" includes all of a domain.`,
 
 // checkScopes refuses what no route asks for: a slip of the pen would otherwise
 // be found out by a caller who is refused.
-func (d keysDeps) checkScopes(c *cobra.Command, wanted auth.Scopes) error {
-	known, err := d.scopes(c)
+func (d keysDeps) checkScopes(wanted auth.Scopes) error {
+	known, err := d.scopes()
 	if err != nil {
 		return err
 	}
