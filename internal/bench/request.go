@@ -20,7 +20,7 @@ const (
 // newRequest gives an HTTP request and the marks that its placeholders are;
 // numbers are drawn from 1 to keys. Headers are whole lines.
 func newRequest(method, path, body string, keys int, headers ...string) ([]byte, []mark) {
-	text := method + " " + path + " HTTP/1.1\r\nHost: bench\r\n"
+	text := method + " " + path + " HTTP/1.1\r\nHost: localhost\r\n"
 	for _, h := range headers {
 		text += h + "\r\n"
 	}
