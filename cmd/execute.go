@@ -9,6 +9,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -68,6 +69,11 @@ func execute(ctx context.Context, root *cobra.Command) int {
 // nobody left to tell.
 func report(root *cobra.Command, err error) {
 	fmt.Fprintf(root.ErrOrStderr(), "%s: %v\n", root.Name(), err)
+	if f, ok := fault.Of(err); ok {
+		for _, mistake := range f.Fields {
+			fmt.Fprintf(root.ErrOrStderr(), "  %s %s\n", cmp.Or(mistake.Pointer, "/"), mistake.Detail)
+		}
+	}
 }
 
 // prepare gives every command below c two habits. A failure before a command's

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,7 +34,7 @@ func TestViewsAreWatchedAndMendedFromTheCommandLine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := app("status"); got.code != exitDone || !strings.Contains(got.stdout, "users  live    0         3     ") && !strings.Contains(got.stdout, "behind") {
+	if got := app("status"); got.code != exitDone || !strings.Contains(got.stdout, "VIEW") || !strings.Contains(got.stdout, "\nusers ") {
 		t.Errorf("before anything ran: %+v", got)
 	}
 	views := w.Runner(aggregatortest.Replica{Known: domain.Events, Views: domain.Views})
@@ -47,12 +48,12 @@ func TestViewsAreWatchedAndMendedFromTheCommandLine(t *testing.T) {
 	if names := w.Strings("SELECT name FROM users ORDER BY 1"); strings.Join(names, " ") != "Ada Eve" {
 		t.Errorf("rebuilt: %q", names)
 	}
-	var status []struct {
-		Status   string
-		Parked   int
-		Position int
+	type standing struct {
+		Name             string
+		Parked, Position int
 	}
-	if got := app("status", "-o", "json"); json.Unmarshal([]byte(got.stdout), &status) != nil || len(status) != 1 || status[0].Parked != 1 || status[0].Position != 3 {
+	var status []standing
+	if got := app("status", "-o", "json"); json.Unmarshal([]byte(got.stdout), &status) != nil || !slices.Contains(status, standing{"users", 1, 3}) {
 		t.Errorf("status: %+v", got)
 	}
 	if got := app("parked", "users"); !strings.Contains(got.stdout, sick.String()) || !strings.Contains(got.stdout, "cannot unmarshal number") {

@@ -31,8 +31,8 @@ LANGUAGE plpgsql
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-    live    CONSTANT regclass := quote_ident(view)::regclass;
-    shadow  CONSTANT text     := quote_ident(view || '_rebuild');
+    live    CONSTANT regclass := format('%I.%I', current_schema(), view)::regclass;
+    shadow  CONSTANT text     := format('%I.%I', current_schema(), view || '_rebuild');
     keeper  text;
     foreign_key record;
 BEGIN
@@ -71,8 +71,8 @@ LANGUAGE plpgsql
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-    live   CONSTANT regclass := quote_ident(view)::regclass;
-    shadow CONSTANT regclass := quote_ident(view || '_rebuild')::regclass;
+    live   CONSTANT regclass := format('%I.%I', current_schema(), view)::regclass;
+    shadow CONSTANT regclass := format('%I.%I', current_schema(), view || '_rebuild')::regclass;
 BEGIN
     IF EXISTS (
         SELECT FROM (SELECT * FROM pg_attribute WHERE attrelid = live AND attnum > 0 AND NOT attisdropped) l
@@ -96,8 +96,8 @@ LANGUAGE plpgsql
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-    live   CONSTANT regclass := quote_ident(view)::regclass;
-    shadow CONSTANT text     := quote_ident(view || '_rebuild');
+    live   CONSTANT regclass := format('%I.%I', current_schema(), view)::regclass;
+    shadow CONSTANT text     := format('%I.%I', current_schema(), view || '_rebuild');
     made   integer := 0;
     index  record;
 BEGIN
@@ -141,8 +141,8 @@ LANGUAGE plpgsql
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-    live    CONSTANT regclass := quote_ident(view)::regclass;
-    shadow  CONSTANT regclass := quote_ident(view || '_rebuild')::regclass;
+    live    CONSTANT regclass := format('%I.%I', current_schema(), view)::regclass;
+    shadow  CONSTANT regclass := format('%I.%I', current_schema(), view || '_rebuild')::regclass;
     owner   text;
     options text;
     command text;

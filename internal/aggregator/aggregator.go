@@ -248,7 +248,7 @@ func (r *Runner) catchUp(ctx context.Context, v View) (obstacle string, err erro
 		case res.standing == newer:
 			return fmt.Sprintf("it is of revision %d, this program's is %d", res.revision, v.Revision), nil
 		case res.unknown != nil:
-			return res.unknown.Error(), nil
+			return res.unknown.Error(), nil //nolint:nilerr // it is the reason, not a failure
 		case res.position >= res.head:
 			return "", nil
 		}

@@ -21,6 +21,10 @@ func isRefusedRow(err error) bool {
 // projectCarefully finds the events whose rows the database refuses, by halving
 // the work until they are alone. A batch is careful when it has failed without
 // it, so nobody pays for the savepoints before there is something to find.
+//
+// Only rows that are written are refused, so a row that would be refused half way
+// through a batch is not noticed there, and parks its aggregate where a batch ends
+// with it. The next attempt applies what waits behind together with it.
 func (b batch) projectCarefully(ctx context.Context, p projection) error {
 	err := b.attempt(ctx, p)
 	switch {

@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/schema"
-
-	"onepg/internal/eventsourcing"
 )
 
 // table reads and writes a view's rows, whatever their type. Everything is one
@@ -60,51 +57,27 @@ func (t table[Row]) load(ctx context.Context, db bun.IDB, work []*history) (map[
 	return stored, nil
 }
 
-// upsert writes the rows through one array per column.
-//
-// Why unnest and not VALUES: the statement's text has one shape whatever the
-// number of rows, and a thousand rows take half the time to parse.
+// upsert writes the rows.
 func (t table[Row]) upsert(ctx context.Context, db bun.IDB, rows []*Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	var names, arrays, updates []string
-	var args []any
+	names, unnest, args, err := t.arrays(rows)
+	if err != nil {
+		return err
+	}
+	var updates []string
 	for _, f := range t.fields {
-		names = append(names, string(f.SQLName))
-		arrays = append(arrays, "?::"+f.CreateTableSQLType+"[]")
-		args = append(args, pgdialect.Array(column(f, rows)))
 		if f != t.key {
 			updates = append(updates, fmt.Sprintf("%s = EXCLUDED.%s", f.SQLName, f.SQLName))
 		}
 	}
-	query := fmt.Sprintf("INSERT INTO ? (%s) SELECT * FROM unnest(%s) ON CONFLICT (%s) DO UPDATE SET %s",
-		strings.Join(names, ", "), strings.Join(arrays, ", "), t.key.SQLName, strings.Join(updates, ", "))
+	query := fmt.Sprintf("INSERT INTO ? (%s) SELECT * FROM %s ON CONFLICT (%s) DO UPDATE SET %s",
+		strings.Join(names, ", "), unnest, t.key.SQLName, strings.Join(updates, ", "))
 	if _, err := db.NewRaw(query, append([]any{bun.Ident(t.name)}, args...)...).Exec(ctx); err != nil {
 		return fmt.Errorf("write %d rows of %s: %w", len(rows), t.name, err)
 	}
 	return nil
-}
-
-// column is the values that the rows have for a field, as a slice.
-//
-// Why a *Time is unwrapped: pgdialect would call Value on a nil pointer, and has
-// no NULL for what such a method gives.
-func column[Row any](f *schema.Field, rows []*Row) any {
-	if f.StructField.Type == reflect.TypeFor[*eventsourcing.Time]() {
-		times := make([]*time.Time, len(rows))
-		for i, row := range rows {
-			if at, ok := f.Value(reflect.ValueOf(row).Elem()).Interface().(*eventsourcing.Time); ok && at != nil {
-				times[i] = &at.Time
-			}
-		}
-		return times
-	}
-	values := reflect.MakeSlice(reflect.SliceOf(f.StructField.Type), len(rows), len(rows))
-	for i, row := range rows {
-		values.Index(i).Set(f.Value(reflect.ValueOf(row).Elem()))
-	}
-	return values.Interface()
 }
 
 // remove deletes the rows of aggregates that ended.

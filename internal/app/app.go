@@ -53,6 +53,7 @@ type App struct {
 	pools    pools
 	registry *eventsourcing.Registry
 	log      *eventstore.Log
+	sealer   *eventstore.Sealer
 	listener *listener.Listener
 	views    *aggregator.Runner
 	guard    *auth.Guard
@@ -108,6 +109,7 @@ func (a *App) build(ctx context.Context) error {
 	if err := a.log.Register(ctx, a.registry.Types()); err != nil {
 		return err
 	}
+	a.sealer = eventstore.NewSealer(eventstore.SealerOptions{DB: a.pools.reader, Metrics: a.metrics, Logger: a.logger})
 	a.listener = listener.New(listener.Options{
 		DB: a.pools.listen, Channels: []string{viewsUpdated},
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
@@ -152,6 +154,7 @@ func (a *App) Run(ctx context.Context) error {
 	parts, background := errgroup.WithContext(background)
 	parts.Go(func() error { return a.listener.Run(background) })
 	parts.Go(func() error { return a.views.Run(background) })
+	parts.Go(func() error { return a.sealer.Run(background) })
 	parts.Go(func() error { return a.relay(background) })
 	for _, s := range a.streams {
 		parts.Go(func() error { return s.Run(background) })

@@ -91,6 +91,24 @@ func (d *Database) prepare(ctx context.Context, c *config.Config, logger *slog.L
 		}
 		return err
 	}
+	return refusePending(ctx, migrator)
+}
+
+// insistOnMigrations refuses a database whose schema is not up to date.
+func (d *Database) insistOnMigrations(ctx context.Context) error {
+	db, err := d.ForMigrations(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }() // nothing is pending on it
+	migrator, err := migrate.New(db, migrations.FS, migrate.Options{})
+	if err != nil {
+		return err
+	}
+	return refusePending(ctx, migrator)
+}
+
+func refusePending(ctx context.Context, migrator *migrate.Migrator) error {
 	pending, err := migrator.Pending(ctx)
 	if err != nil {
 		return err

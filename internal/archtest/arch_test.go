@@ -19,7 +19,7 @@ const root = "../.."
 // layers lists who may import whom inside the program: what is named, and what
 // is below it. Whatever is not listed may import nothing of ours.
 var layers = map[string][]string{
-	"cmd":                                {"internal/aggregator", "internal/app", "internal/auth", "internal/bench", "internal/config", "internal/doctor", "internal/domains", "internal/domains/*", "internal/eventsourcing", "internal/fault", "internal/migrate", "internal/postgres", "migrations"},
+	"cmd":                                {"internal/aggregator", "internal/app", "internal/auth", "internal/bench", "internal/config", "internal/doctor", "internal/domains", "internal/domains/*", "internal/eventsourcing", "internal/eventstore", "internal/fault", "internal/migrate", "internal/postgres", "internal/verify", "migrations"},
 	"main":                               {"cmd"},
 	"internal/app":                       {"internal", "migrations"},
 	"internal/auth":                      {"internal/eventsourcing", "internal/fault", "internal/postgres"},
@@ -41,6 +41,7 @@ var layers = map[string][]string{
 	"internal/postgres":                  {"internal/fault"},
 	"internal/postgres/embedded":         {"internal/fault"},
 	"internal/postgres/pgtest":           {"internal/migrate", "internal/postgres", "migrations"},
+	"internal/verify":                    {"internal/aggregator", "internal/eventsourcing", "internal/eventstore", "internal/postgres"},
 	"internal/fault":                     {},
 	"internal/archtest":                  {},
 	"migrations":                         {},

@@ -17,7 +17,8 @@ const (
 	// maxBytes is PostgreSQL's largest field.
 	maxBytes = 1 << 30
 	maxBatch = 100_000
-	// A stream costs a connection and some 20 kB; a message kept is shared.
+	// An open stream costs a connection and less than 70 kB; the messages kept
+	// are shared by all.
 	maxStreams = 100_000
 	maxBuffer  = 10_000
 	// maxDepth stays far from where PostgreSQL's JSON parser runs out of stack.

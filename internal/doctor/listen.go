@@ -26,6 +26,11 @@ func listen(ctx context.Context, p *patient) Finding {
 		return failed("APP_LISTEN_URL: "+err.Error(), "Correct it, or leave it empty to use APP_DATABASE_URL.")
 	}
 	defer func() { _ = pool.Close() }() // nothing is pending on it
+	// Why before anything is listened to: through a pooler LISTEN would stay with
+	// a server connection that others get next, and break their answers.
+	if shared, err := isShared(ctx, pool); err != nil || shared {
+		return notTried(err)
+	}
 	channel, nonce := "onepg:doctor:"+uuid.NewString(), uuid.NewString()
 	l := listener.New(listener.Options{DB: pool, Channels: []string{channel}})
 	feed, err := l.Feed(channel, 1)
@@ -79,40 +84,20 @@ func subscribed(ctx context.Context, l *listener.Listener, feed *listener.Feed) 
 	}
 }
 
+// notTried is the finding for an address that is not fit for LISTEN.
+func notTried(err error) Finding {
+	if err != nil {
+		return unanswered(err)
+	}
+	return warning("not tried: APP_LISTEN_URL, or APP_DATABASE_URL in its place, goes through a pooler in transaction mode",
+		"Set APP_LISTEN_URL to an address that goes straight to PostgreSQL.")
+}
+
 func notListening(mode listener.Mode) Finding {
 	if mode == listener.Polling {
-		return warning("LISTEN is accepted and nothing is delivered, as behind a pooler in transaction mode",
+		return warning("LISTEN is accepted and nothing is delivered, as on a standby or behind a pooler",
 			"Set APP_LISTEN_URL to an address that goes straight to PostgreSQL. Until then views look for events every APP_POLL_INTERVAL.")
 	}
 	return failed("no connection could be kept for LISTEN",
 		"Look at the log of PostgreSQL; APP_LISTEN_URL must go straight to the server.")
-}
-
-// pooler finds out whether something between us and PostgreSQL shares out its
-// connections: two of ours that are open at once then have the same process.
-func pooler(ctx context.Context, p *patient) Finding {
-	var pids [2]int
-	for i := range pids {
-		conn, err := postgres.Acquire(ctx, p.db, 0)
-		if err != nil {
-			return unanswered(err)
-		}
-		defer func() { _ = conn.Close() }() // the first stays open while the second asks
-		if err := conn.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&pids[i]); err != nil {
-			return unanswered(err)
-		}
-	}
-	return judgePooler(pids[0] == pids[1], p.url == p.listenURL)
-}
-
-func judgePooler(shared, sameAddress bool) Finding {
-	const found = "APP_DATABASE_URL goes through a pooler in transaction mode"
-	switch {
-	case !shared:
-		return ok("each connection has a server process of its own")
-	case sameAddress:
-		return warning(found, "Set APP_LISTEN_URL to an address that goes straight to PostgreSQL, apply migrations through that one too, "+
-			"and set the timeouts on the role (ALTER ROLE app SET statement_timeout = '5s'), where they reach every session.")
-	}
-	return ok(found + "; APP_LISTEN_URL is another address")
 }

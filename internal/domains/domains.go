@@ -32,6 +32,8 @@ type Domain struct {
 	Events []eventsourcing.EventType
 	// Views are the read models that its queries read.
 	Views []aggregator.View
+	// Models are the write models that its commands decide by.
+	Models []eventsourcing.Model
 	// Stream is the view whose changes clients can follow at
 	// GET /v1/<name>/stream. The zero Stream is none.
 	Stream Stream

@@ -83,20 +83,20 @@ func (c add) Decide(state *tally) ([]fact, error) {
 	return []fact{event}, nil
 }
 
-func decider(t testing.TB, revision int) *eventsourcing.Decider[tally, fact] {
-	t.Helper()
+func decider(tb testing.TB, revision int) *eventsourcing.Decider[tally, fact] {
+	tb.Helper()
 	d, err := eventsourcing.NewDecider(types(), evolve, revision)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return d
 }
 
-func handler(t testing.TB, log eventsourcing.Log) *eventsourcing.Handler[tally, fact] {
-	t.Helper()
+func handler(tb testing.TB, log eventsourcing.Log) *eventsourcing.Handler[tally, fact] {
+	tb.Helper()
 	return eventsourcing.NewHandler(eventsourcing.Commands{
 		Log: log, Actor: func(context.Context) string { return "key:tester" },
-	}, decider(t, 1))
+	}, decider(tb, 1))
 }
 
 func memory() *estest.Memory { return estest.NewMemory(append(types(), estest.Types()...)...) }

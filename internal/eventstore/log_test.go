@@ -35,21 +35,27 @@ func things() []eventsourcing.EventType {
 	}
 }
 
-func open(t testing.TB) (*eventstore.Log, *bun.DB) {
-	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: pgtest.New(t), MaxConns: 8})
+func open(tb testing.TB) (*eventstore.Log, *bun.DB) {
+	tb.Helper()
+	db, err := postgres.Open(tb.Context(), postgres.Options{URL: pgtest.New(tb), MaxConns: 8})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() })
+	tb.Cleanup(func() { _ = db.Close() })
+	return openOn(tb, db), db
+}
+
+// openOn is the log in a given database, with things in its catalogue.
+func openOn(tb testing.TB, db *bun.DB) *eventstore.Log {
+	tb.Helper()
 	l := eventstore.Open(eventstore.Options{
 		Writer: db, Reader: db, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	})
-	t.Cleanup(l.Close)
-	if err := l.Register(t.Context(), things()); err != nil {
-		t.Fatal(err)
+	tb.Cleanup(l.Close)
+	if err := l.Register(tb.Context(), things()); err != nil {
+		tb.Fatal(err)
 	}
-	return l, db
+	return l
 }
 
 func event(aggregate uuid.UUID, name string) eventsourcing.Event {

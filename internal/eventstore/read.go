@@ -85,7 +85,13 @@ func scanOne(rows *sql.Rows, e *eventsourcing.Recorded) error {
 // would give them, so that memory does not grow with their number. It ends with
 // the first error of f.
 func (l *Log) Each(ctx context.Context, q Query, f func(eventsourcing.Recorded) error) error {
-	rows, err := q.from(l.reader).Rows(ctx)
+	return EachFrom(ctx, l.reader, q, f)
+}
+
+// EachFrom is Each on a given connection or transaction, on which f can run no
+// statement.
+func EachFrom(ctx context.Context, db bun.IDB, q Query, f func(eventsourcing.Recorded) error) error {
+	rows, err := q.from(db).Rows(ctx)
 	if err != nil {
 		return postgres.Fault(fmt.Errorf("read the log after position %d: %w", q.After, err))
 	}
@@ -155,9 +161,11 @@ func (l *Log) Event(ctx context.Context, id uuid.UUID) (eventsourcing.Recorded, 
 }
 
 // Head gives the last position of the log; 0 when it is empty.
-func (l *Log) Head(ctx context.Context) (int64, error) {
+func (l *Log) Head(ctx context.Context) (int64, error) { return headOf(ctx, l.reader) }
+
+func headOf(ctx context.Context, db bun.IDB) (int64, error) {
 	var position int64
-	err := l.reader.NewSelect().Table("event_log_head").Column("position").Scan(ctx, &position)
+	err := db.NewSelect().Table("event_log_head").Column("position").Scan(ctx, &position)
 	if err != nil {
 		return 0, postgres.Fault(fmt.Errorf("read the head of the log: %w", err))
 	}

@@ -18,6 +18,7 @@ type Revision struct {
 
 // ChangeLog is the past as a history; see aggregator.Past.
 type ChangeLog[Row any] interface {
+	// History gives at most limit changes below the version before, newest first.
 	History(ctx context.Context, id uuid.UUID, before, limit int) ([]eventsourcing.Change[Row], error)
 }
 

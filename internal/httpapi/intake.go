@@ -54,6 +54,21 @@ func newIntake(domain string, limits EventLimits, types []eventsourcing.EventTyp
 	return in, nil
 }
 
+// EventReader gives a function that reads one event, or an array of them, from
+// JSON text, under exactly the rules of the append routes but for all domains at
+// once: it is for events that come another way than over HTTP. The function's
+// error is a fault of kind Malformed, TooLarge or Invalid with every mistake.
+func EventReader(limits EventLimits, types []eventsourcing.EventType) (func(body []byte) ([]eventsourcing.Event, error), error) {
+	in, err := newIntake("this program", limits, types)
+	if err != nil {
+		return nil, err
+	}
+	return func(body []byte) ([]eventsourcing.Event, error) {
+		events, _, err := in.read(body)
+		return events, err
+	}, nil
+}
+
 // read gives the events of the body in their order, and whether the body was an
 // array. Its error is Malformed, TooLarge or Invalid with every mistake.
 func (in *intake) read(body []byte) (events []eventsourcing.Event, array bool, err error) {

@@ -23,8 +23,6 @@ type Moment struct {
 }
 
 // rfc3339 is the grammar of RFC 3339, section 5.6; package time takes more.
-//
-//nolint:gochecknoglobals // a constant
 var rfc3339 = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d:\d\d:)(\d\d)(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 // UnmarshalText reads RFC 3339. Its letters may be small, and a leap second is
@@ -107,8 +105,11 @@ func standAlone(ctx huma.Context, name string, with ...string) []error {
 
 // RowPast is the past of single rows; see aggregator.Past.
 type RowPast[Row any] interface {
+	// PositionAt gives the last position at the moment, and whether it has come.
 	PositionAt(ctx context.Context, moment time.Time) (position int64, reached bool, err error)
+	// AtVersion gives the row after the aggregate's event of that version.
 	AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, error)
+	// AtPosition gives the row, and its version, when the log ended there.
 	AtPosition(ctx context.Context, id uuid.UUID, position int64) (row *Row, version int, err error)
 }
 
@@ -138,7 +139,9 @@ func ReadPast[Row any](ctx context.Context, past RowPast[Row], id ID, w *When, c
 
 // ListPast is the past of lists; see aggregator.Past.
 type ListPast[Row any] interface {
+	// PositionAt gives the last position at the moment, and whether it has come.
 	PositionAt(ctx context.Context, moment time.Time) (position int64, reached bool, err error)
+	// List gives rows in the order of their ids, and where to go on.
 	List(ctx context.Context, position int64, after uuid.UUID, limit int) (rows []*Row, next uuid.UUID, err error)
 }
 

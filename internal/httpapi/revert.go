@@ -45,7 +45,9 @@ type Reverted struct {
 
 // Versions are the past as a revert needs it; see aggregator.Past.
 type Versions[Row any] interface {
+	// Version is the aggregate's version now.
 	Version(ctx context.Context, id uuid.UUID) (int, error)
+	// AtVersion gives the row after the aggregate's event of that version.
 	AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, error)
 }
 

@@ -24,7 +24,9 @@ func (r *rival) Version(context.Context, uuid.UUID) (int, error) {
 	return r.version, nil
 }
 
-func (r *rival) AtVersion(context.Context, uuid.UUID, int) (*document, error) { return &document{}, nil }
+func (r *rival) AtVersion(context.Context, uuid.UUID, int) (*document, error) {
+	return &document{}, nil
+}
 
 func (r *rival) append(_ context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
 	r.expected = append(r.expected, *events[0].ExpectedVersion)

@@ -51,17 +51,21 @@ func FuzzATraceIsAddedToMetadata(f *testing.F) {
 		if metadata != "" && (json.Unmarshal([]byte(metadata), &before) != nil || before == nil) {
 			t.Skip()
 		}
+		got := withTrace(json.RawMessage(metadata), "abc")
+		if _, given := before["trace_id"]; given {
+			if string(got) != metadata {
+				t.Fatalf("%q became %q", metadata, got)
+			}
+			return
+		}
 		var after map[string]json.RawMessage
-		if err := json.Unmarshal(withTrace(json.RawMessage(metadata), "abc"), &after); err != nil {
+		if err := json.Unmarshal(got, &after); err != nil {
 			t.Fatalf("%q: %v", metadata, err)
 		}
-		if own, given := before["trace_id"]; given {
-			before["trace_id"] = own
-		} else if before == nil {
-			before = map[string]json.RawMessage{"trace_id": json.RawMessage(`"abc"`)}
-		} else {
-			before["trace_id"] = json.RawMessage(`"abc"`)
+		if before == nil {
+			before = make(map[string]json.RawMessage)
 		}
+		before["trace_id"] = json.RawMessage(`"abc"`)
 		if len(before) != len(after) {
 			t.Fatalf("%q became %v", metadata, after)
 		}

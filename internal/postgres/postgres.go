@@ -142,6 +142,8 @@ func Open(ctx context.Context, o Options) (*bun.DB, error) {
 
 // quiet takes pgdriver's logger away. What it prints on standard error, past our
 // own log, is that a connection broke, and that comes back as an error too.
+//
+//nolint:gochecknoglobals // what it sets is one
 var quiet = sync.OnceFunc(func() { pgdriver.Logger = silent{} })
 
 type silent struct{}

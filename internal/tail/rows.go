@@ -37,6 +37,10 @@ type View struct {
 
 // Rows is a view as a Source: the rows that changed, as they are when they are
 // read. Several changes of a row that were not read yet are one message.
+//
+// It is driven by events. A row that changes without a new one, because its
+// view was rebuilt by another rule or a parked event was applied at last, is
+// sent with its next event.
 type Rows struct{ view View }
 
 // NewRows makes it.

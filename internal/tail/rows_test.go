@@ -125,9 +125,12 @@ func TestARowThatCouldNotBeChangedIsNotSent(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	c := r.follow(rowStream, live)
+	known := uuid.New()
+	r.append(created(known))
+	c.want()
 	// The database takes what the edge would refuse: a name that is no text.
-	r.exec(`SELECT * FROM append_events(ids => ARRAY[gen_random_uuid()], aggregate_ids => ARRAY[gen_random_uuid()],
-		names => ARRAY['user.created'], payloads => ARRAY['{"name":7}']::json[])`)
+	r.exec(`SELECT * FROM append_events(ids => ARRAY[gen_random_uuid(), gen_random_uuid()], aggregate_ids => ARRAY[gen_random_uuid(), ?],
+		names => ARRAY['user.created', 'user.updated'], payloads => ARRAY['{"name":7}', '{"name":7}']::json[])`, known)
 	position := r.append(someone(1)...)
 	if m := c.want(); m.id != position {
 		t.Errorf("%+v, want the one that could be changed", m)

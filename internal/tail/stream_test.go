@@ -156,6 +156,7 @@ func TestAHeartbeatBreaksTheSilenceAndMovesThePosition(t *testing.T) {
 	r := start(t, "--stream-heartbeat=50ms")
 	c := r.follow(eventStream+"?name=user.deleted", live)
 	r.append(someone(5)...)
+	defer time.AfterFunc(patience, c.leave).Stop()
 	for beats := 0; c.lastID < 5 || beats < 3; beats++ {
 		m, comment, err := c.block()
 		if err != nil || m.data != "" || comment != "heartbeat" {

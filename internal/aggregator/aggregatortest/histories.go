@@ -39,6 +39,8 @@ type generator struct {
 	rand  *rand.Rand
 	alive map[uuid.UUID]bool
 	ids   []uuid.UUID
+	// strict is set for a field whose text has to keep a format.
+	strict bool
 }
 
 // Why so few: the longer an aggregate's history, the more there is to get wrong.
@@ -105,23 +107,28 @@ func (g *generator) fields(v reflect.Value) {
 		if !f.IsExported() {
 			continue
 		}
-		example := f.Tag.Get("example")
 		if enum := f.Tag.Get("enum"); enum != "" {
 			values := strings.Split(enum, ",")
-			example = values[g.rand.IntN(len(values))]
+			v.Field(i).Set(reflect.ValueOf(values[g.rand.IntN(len(values))]).Convert(f.Type))
+			continue
 		}
-		v.Field(i).Set(g.value(f.Type, example))
+		g.strict = f.Tag.Get("pattern") != "" || f.Tag.Get("format") != ""
+		v.Field(i).Set(g.value(f.Type, f.Tag.Get("example")))
+		g.strict = false
 	}
 }
 
-// text is the example, so that what is parsed can be, sometimes with more behind
-// it, so that not all are alike.
+// text is the example, sometimes with more behind it so that not all are alike.
+// An example that is a number says that the text always is one.
 func (g *generator) text(example string) string {
 	if _, err := strconv.ParseFloat(example, 64); err == nil {
 		return strconv.Itoa(g.rand.IntN(10_000)) + ".00" // a number in a string stays one
 	}
 	if example != "" && g.rand.IntN(3) == 0 {
 		return example
+	}
+	if _, err := strconv.ParseFloat(example, 64); err == nil {
+		return fmt.Sprintf("%d.%02d", g.rand.IntN(100_000), g.rand.IntN(100))
 	}
 	return example + []string{"", "x", "'", `\`, "é", "\U0001F600", "{}", ","}[g.rand.IntN(8)]
 }

@@ -49,8 +49,10 @@ func (c commands) register(g *httpapi.Group) {
 // refusals are those that every command shares.
 func refusals() []httpapi.Refusal {
 	return []httpapi.Refusal{
-		{Kind: fault.Conflict, Code: "payment-already-completed"}, {Kind: fault.Conflict, Code: "payment-already-failed"},
-		{Kind: fault.Conflict, Code: "payment-already-rejected"}, {Kind: fault.Conflict, Code: "version-conflict"},
+		{Kind: fault.Conflict, Code: "payment-already-completed"},
+		{Kind: fault.Conflict, Code: "payment-already-failed"},
+		{Kind: fault.Conflict, Code: "payment-already-rejected"},
+		{Kind: fault.Conflict, Code: "version-conflict"},
 		{Kind: fault.Invalid, Code: "idempotency-key-reused"},
 	}
 }
@@ -100,7 +102,7 @@ func (b *processBody) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
 	}
 	at.Push("amount")
 	defer at.Pop()
-	var wrong amountMistake
+	var wrong amountError
 	if _, err := newMoney(b.Amount.Value, b.Amount.Currency); errors.As(err, &wrong) {
 		if b.Amount.Value != "" {
 			mistake("value", wrong.value)

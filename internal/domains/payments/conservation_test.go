@@ -2,7 +2,7 @@ package payments
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/bojanz/currency"
@@ -33,7 +33,7 @@ func run(t *rapid.T, handler *eventsourcing.Handler[Payment, Event], ids []uuid.
 	for i := range rapid.IntRange(1, 40).Draw(t, "commands") {
 		at := rapid.SampledFrom(ids).Draw(t, "payment")
 		// Few keys, so that many are repeated.
-		request := key(fmt.Sprint(rapid.IntRange(0, 5).Draw(t, "key")))
+		request := key(strconv.Itoa(rapid.IntRange(0, 5).Draw(t, "key")))
 		var command eventsourcing.Command[Payment, Event]
 		switch rapid.IntRange(0, 3).Draw(t, "kind") {
 		case 0:

@@ -56,6 +56,7 @@ func New(p Policy) domains.Constructor {
 			d.Err = err
 			return d
 		}
+		d.Models = []eventsourcing.Model{decider.Model()}
 		payments := repository{db: deps.DB}
 		d.Stream = domains.StreamOf(summaries, payments.withIDs)
 		q := queries{payments: payments, waitVersion: deps.WaitVersion}

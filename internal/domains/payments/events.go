@@ -17,7 +17,7 @@ type Initiated struct {
 	PaymentID  uuid.UUID             `json:"payment_id"`
 	CustomerID uuid.UUID             `json:"customer_id" doc:"The user who pays"`
 	Amount     Money                 `json:"amount"`
-	Method     Method                `json:"method"`
+	Method     Method                `json:"method" enum:"credit_card,debit_card,bank_transfer,wallet"`
 	Request    eventsourcing.Request `json:"request,omitzero"`
 }
 
@@ -34,7 +34,7 @@ type Processed struct {
 type Failed struct {
 	PaymentID uuid.UUID             `json:"payment_id"`
 	Reason    string                `json:"reason" doc:"For people"`
-	RiskScore *int                  `json:"risk_score,omitempty"`
+	RiskScore *int                  `json:"risk_score,omitempty" doc:"0 to 100"`
 	Request   eventsourcing.Request `json:"request,omitzero"`
 }
 
@@ -42,7 +42,7 @@ type Failed struct {
 type FlaggedForReview struct {
 	PaymentID uuid.UUID             `json:"payment_id"`
 	Amount    Money                 `json:"amount"`
-	RiskScore int                   `json:"risk_score"`
+	RiskScore int                   `json:"risk_score" doc:"0 to 100"`
 	Reasons   []string              `json:"reasons,omitempty" doc:"What the score is made of, for people"`
 	Request   eventsourcing.Request `json:"request,omitzero"`
 }

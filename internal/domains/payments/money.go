@@ -3,6 +3,7 @@ package payments
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/bojanz/currency"
 )
@@ -17,8 +18,8 @@ import (
 // CLDR, which says what is in use (two digits for USD, none for RSD, whose
 // hundredth part nobody pays with), and kept up to date.
 type Money struct {
-	Value    string `json:"value"    doc:"A plain decimal" example:"100.00"`
-	Currency string `json:"currency" doc:"ISO 4217"        example:"USD"`
+	Value    string `json:"value"    doc:"A plain decimal" example:"100.00" pattern:"^-?(0|[1-9][0-9]{0,14})([.][0-9]{1,15})?$"`
+	Currency string `json:"currency" doc:"ISO 4217"        example:"USD"    pattern:"^[A-Z]{3}$"`
 }
 
 // String is the amount for people.
@@ -26,22 +27,20 @@ func (m Money) String() string { return m.Value + " " + m.Currency }
 
 // plainDecimal is how amounts are written: no sign, no exponent, no leading
 // zero, no more than 15 digits before the point.
-//
-//nolint:gochecknoglobals // a constant
 var plainDecimal = regexp.MustCompile(`^(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?$`)
 
-// amountMistake is what is wrong with an amount, in words: with its value, its
+// amountError is what is wrong with an amount, in words: with its value, its
 // currency or both.
-type amountMistake struct{ value, currency string }
+type amountError struct{ value, currency string }
 
 // Error is for whoever did not look for the two.
-func (m amountMistake) Error() string {
+func (m amountError) Error() string {
 	return "amount: value: " + m.value + "; currency: " + m.currency
 }
 
-// newMoney reads an amount as clients write it. Its error is an amountMistake.
+// newMoney reads an amount as clients write it. Its error is an amountError.
 func newMoney(value, code string) (Money, error) {
-	var wrong amountMistake
+	var wrong amountError
 	digits, ok := currency.GetDigits(code)
 	if !ok {
 		wrong.currency = "must be the code of an ISO 4217 currency, such as USD"
@@ -49,19 +48,19 @@ func newMoney(value, code string) (Money, error) {
 	if !plainDecimal.MatchString(value) {
 		wrong.value = "must be a plain decimal such as 100.00, with at most 15 digits before the point"
 	}
-	if wrong != (amountMistake{}) {
+	if wrong != (amountError{}) {
 		return Money{}, wrong
 	}
 	amount, err := currency.NewAmount(value, code)
 	if err != nil {
-		return Money{}, amountMistake{value: "must be a plain decimal such as 100.00"}
+		return Money{}, amountError{value: "must be a plain decimal such as 100.00"}
 	}
 	rounded := amount.Round()
 	switch {
 	case !rounded.Equal(amount):
-		return Money{}, amountMistake{value: fmt.Sprintf("has too many digits after the point: %s has %d", code, digits)}
+		return Money{}, amountError{value: fmt.Sprintf("has too many digits after the point: %s has %d", code, digits)}
 	case !amount.IsPositive():
-		return Money{}, amountMistake{value: "must be more than zero"}
+		return Money{}, amountError{value: "must be more than zero"}
 	}
 	return moneyOf(rounded), nil
 }
@@ -70,6 +69,17 @@ func newMoney(value, code string) (Money, error) {
 func moneyOf(a currency.Amount) Money {
 	a = a.Round()
 	return Money{Value: a.Number(), Currency: a.CurrencyCode()}
+}
+
+// check refuses what the view's column would not take: an event is the
+// database's to refuse only when its whole batch is lost with it. It lets
+// through what a client may not send, such as less than zero, because version 1
+// of payment.processed may hold it.
+func (m Money) check() error {
+	if !plainDecimal.MatchString(strings.TrimPrefix(m.Value, "-")) {
+		return fmt.Errorf("the amount %q is no decimal", m.Value)
+	}
+	return nil
 }
 
 // isOver tells whether m is more than limit, an amount of the same currency.

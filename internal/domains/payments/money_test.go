@@ -13,8 +13,14 @@ import (
 func TestAmountsAreReadExactly(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][3]string{
-		{"100", "USD", "100.00"}, {"100.5", "USD", "100.50"}, {"100.50", "USD", "100.50"}, {"0.01", "USD", "0.01"},
-		{"100.500", "USD", "100.50"}, {"100", "JPY", "100"}, {"100.00", "JPY", "100"}, {"1.5", "KWD", "1.500"},
+		{"100", "USD", "100.00"},
+		{"100.5", "USD", "100.50"},
+		{"100.50", "USD", "100.50"},
+		{"0.01", "USD", "0.01"},
+		{"100.500", "USD", "100.50"},
+		{"100", "JPY", "100"},
+		{"100.00", "JPY", "100"},
+		{"1.5", "KWD", "1.500"},
 		{"999999999999999.99", "USD", "999999999999999.99"},
 	} {
 		if m, err := newMoney(c[0], c[1]); err != nil || m != (Money{c[2], c[1]}) {
@@ -26,16 +32,38 @@ func TestAmountsAreReadExactly(t *testing.T) {
 func TestWhatIsNoAmountIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ value, code, field string }{
-		{"1e3", "USD", "value"}, {"1E3", "USD", "value"}, {"-1", "USD", "value"}, {"+1", "USD", "value"}, {"NaN", "USD", "value"},
-		{"Infinity", "USD", "value"}, {"", "USD", "value"}, {" 1", "USD", "value"}, {"1,000", "USD", "value"}, {"0x10", "USD", "value"},
-		{"1.", "USD", "value"}, {".5", "USD", "value"}, {"01", "USD", "value"}, {"1_000", "USD", "value"}, {"١٠", "USD", "value"},
-		{"0", "USD", "value"}, {"0.00", "USD", "value"}, {"0.001", "USD", "value"}, {"1.001", "USD", "value"}, {"1.5", "JPY", "value"},
-		{"1.0001", "KWD", "value"}, {"1000000000000000", "USD", "value"}, {"1." + strings.Repeat("0", 16), "USD", "value"},
-		{"1", "usd", "currency"}, {"1", "XXQ", "currency"}, {"1", "", "currency"}, {"1", "BTC", "currency"}, {"1", "US", "currency"},
+		{"1e3", "USD", "value"},
+		{"1E3", "USD", "value"},
+		{"-1", "USD", "value"},
+		{"+1", "USD", "value"},
+		{"NaN", "USD", "value"},
+		{"Infinity", "USD", "value"},
+		{"", "USD", "value"},
+		{" 1", "USD", "value"},
+		{"1,000", "USD", "value"},
+		{"0x10", "USD", "value"},
+		{"1.", "USD", "value"},
+		{".5", "USD", "value"},
+		{"01", "USD", "value"},
+		{"1_000", "USD", "value"},
+		{"١٠", "USD", "value"},
+		{"0", "USD", "value"},
+		{"0.00", "USD", "value"},
+		{"0.001", "USD", "value"},
+		{"1.001", "USD", "value"},
+		{"1.5", "JPY", "value"},
+		{"1.0001", "KWD", "value"},
+		{"1000000000000000", "USD", "value"},
+		{"1." + strings.Repeat("0", 16), "USD", "value"},
+		{"1", "usd", "currency"},
+		{"1", "XXQ", "currency"},
+		{"1", "", "currency"},
+		{"1", "BTC", "currency"},
+		{"1", "US", "currency"},
 		{"1e3", "XXQ", "both"},
 	} {
 		_, err := newMoney(c.value, c.code)
-		var wrong amountMistake
+		var wrong amountError
 		if !errors.As(err, &wrong) {
 			t.Errorf("%q %q is accepted", c.value, c.code)
 			continue

@@ -18,5 +18,5 @@ func (c Reject) Decide(payment *Payment) ([]Event, error) {
 	if err := awaitsReview(payment, c.PaymentID, c.Request); err != nil {
 		return nil, err
 	}
-	return []Event{Rejected{PaymentID: c.PaymentID, Note: c.Note, Request: c.Request}}, nil
+	return []Event{Rejected(c)}, nil
 }

@@ -16,21 +16,21 @@ import (
 	"onepg/internal/postgres/pgtest"
 )
 
-func database(t testing.TB) repository {
-	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: pgtest.New(t), MaxConns: 4})
+func database(tb testing.TB) repository {
+	tb.Helper()
+	db, err := postgres.Open(tb.Context(), postgres.Options{URL: pgtest.New(tb), MaxConns: 4})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() })
+	tb.Cleanup(func() { _ = db.Close() })
 	return repository{db: db}
 }
 
 // insert writes rows past the events: what is tested here is how they are read.
-func insert(t testing.TB, r repository, rows ...*Summary) {
-	t.Helper()
-	if _, err := r.db.NewInsert().Model(&rows).ModelTableExpr("payment_summaries").Exec(t.Context()); err != nil {
-		t.Fatal(err)
+func insert(tb testing.TB, r repository, rows ...*Summary) {
+	tb.Helper()
+	if _, err := r.db.NewInsert().Model(&rows).ModelTableExpr("payment_summaries").Exec(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 }
 
@@ -47,7 +47,6 @@ func row(at time.Time, change func(*Summary)) *Summary {
 	return r
 }
 
-//nolint:gochecknoglobals // a day
 var day = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
 func TestTheListIsPagedWithoutGapsOrRepeats(t *testing.T) {
@@ -233,8 +232,8 @@ func TestWhatACustomerDidRecently(t *testing.T) {
 }
 
 // fill makes a table large enough that a plan without an index would show.
-func fill(t testing.TB, r repository, rows, customers int) []uuid.UUID {
-	t.Helper()
+func fill(tb testing.TB, r repository, rows, customers int) []uuid.UUID {
+	tb.Helper()
 	ids := make([]uuid.UUID, customers)
 	for i := range ids {
 		ids[i] = uuid.New()
@@ -244,13 +243,13 @@ func fill(t testing.TB, r repository, rows, customers int) []uuid.UUID {
 		_, err := r.db.NewRaw(`INSERT INTO payment_summaries
 		 SELECT gen_random_uuid(), (ARRAY[?]::uuid[])[1 + n % ?], 10.00, 'USD', 'wallet', 'completed', 40, false, NULL, 2,
 		        '2026-01-01'::timestamptz + n * interval '1 minute', '2026-01-01'::timestamptz + n * interval '1 minute'
-		   FROM generate_series(?, ?) AS n`, bun.List(ids), customers, first, min(first+part-1, rows)).Exec(t.Context())
+		   FROM generate_series(?, ?) AS n`, bun.List(ids), customers, first, min(first+part-1, rows)).Exec(tb.Context())
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
-	if _, err := r.db.NewRaw("ANALYZE payment_summaries").Exec(t.Context()); err != nil {
-		t.Fatal(err)
+	if _, err := r.db.NewRaw("ANALYZE payment_summaries").Exec(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 	return ids
 }

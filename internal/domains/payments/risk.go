@@ -27,6 +27,7 @@ type Risk struct {
 // [Scorecard]; put a service of your own in its place there. An error refuses the command for
 // now; nothing is recorded.
 type RiskAssessment interface {
+	// Assess gives the risk of the subject as things stand now.
 	Assess(ctx context.Context, s Subject) (Risk, error)
 }
 

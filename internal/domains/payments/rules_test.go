@@ -19,26 +19,25 @@ func policy() Policy {
 	}
 }
 
-func rulesOf(t testing.TB, p Policy) *Rules {
-	t.Helper()
+func rulesOf(tb testing.TB, p Policy) *Rules {
+	tb.Helper()
 	r, err := newRules(p)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
 
 // story begins a test of a command; see estest.
-func story(t testing.TB) *estest.Story[Payment, Event] {
-	t.Helper()
+func story(tb testing.TB) *estest.Story[Payment, Event] {
+	tb.Helper()
 	decider, err := eventsourcing.NewDecider(events(), evolve, revision)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return estest.Of(t, decider)
+	return estest.Of(tb, decider)
 }
 
-//nolint:gochecknoglobals // what every story is about
 var (
 	id   = uuid.MustParse("0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0c01")
 	ada  = uuid.MustParse("0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01")
@@ -55,11 +54,11 @@ func initiated(amount Money, method Method) Event {
 	return Initiated{PaymentID: id, CustomerID: ada, Amount: amount, Method: method, Request: key("first")}
 }
 
-func process(t testing.TB, amount Money, method Method, risk Risk) Process {
-	t.Helper()
+func process(tb testing.TB, amount Money, method Method, risk Risk) Process {
+	tb.Helper()
 	return Process{
 		PaymentID: id, CustomerID: ada, Amount: amount, Method: method, Risk: risk,
-		Rules: rulesOf(t, policy()), Request: key("first"),
+		Rules: rulesOf(tb, policy()), Request: key("first"),
 	}
 }
 

@@ -50,7 +50,7 @@ func evolveSummary(row *Summary, event Event, from eventsourcing.Recorded) (*Sum
 	switch e := event.(type) {
 	case Initiated:
 		next.CustomerID, next.Amount, next.Method, next.Status = e.CustomerID, amountColumn(e.Amount), e.Method, StatusInitiated
-		return &next, nil
+		return &next, e.Amount.check()
 	case Approved:
 		return &next, nil // what becomes of the payment is the next event
 	case Processed:
@@ -64,6 +64,9 @@ func evolveSummary(row *Summary, event Event, from eventsourcing.Recorded) (*Sum
 		next.assess(&e.RiskScore)
 	case Rejected:
 		next.Status = StatusRejected
+	}
+	if err := Money(next.Amount).check(); err != nil {
+		return nil, err
 	}
 	next.RequiresReview = next.Status == StatusPendingReview
 	next.ProcessedAt = &from.RecordedAt

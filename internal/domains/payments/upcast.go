@@ -28,5 +28,5 @@ func processedV2(payload json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("payment.processed version 1: amount: %w", err)
 	}
-	return json.Marshal(Processed{PaymentID: v1.ID, Amount: moneyOf(amount)})
+	return json.Marshal(Processed{PaymentID: v1.ID, Amount: moneyOf(amount)}) //nolint:wrapcheck // the registry says which event
 }

@@ -57,7 +57,7 @@ type listInput struct {
 }
 
 func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*User], error) {
-	if in.AsOf.Given() {
+	if in.Given() {
 		return httpapi.ReadListPast(ctx, q.past, &in.AsOf, &in.Paging)
 	}
 	sort, err := httpapi.ParseSort(in.Sort, "created_at", "updated_at", "name")
@@ -102,7 +102,7 @@ type oneInput struct {
 }
 
 func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*User], error) {
-	if in.When.Given() {
+	if in.Given() {
 		return httpapi.ReadPast(ctx, q.past, in.ID, &in.When, &in.Conditional)
 	}
 	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {

@@ -12,12 +12,12 @@ import (
 	"onepg/internal/fault"
 )
 
-// Fact is the payload of the events that [TestLog] appends.
+// Fact is the payload of the events that [LogTests] appends.
 type Fact struct {
 	Text string `json:"text"`
 }
 
-// Types are the events that [TestLog] appends. The log has to know them.
+// Types are the events that [LogTests] appends. The log has to know them.
 func Types() []eventsourcing.EventType {
 	return []eventsourcing.EventType{
 		eventsourcing.Type[Fact]("thing.made", eventsourcing.Creates),
@@ -28,9 +28,10 @@ func Types() []eventsourcing.EventType {
 	}
 }
 
-// TestLog holds a log to what a [eventsourcing.Handler] relies on. open gives an
+// LogTests holds a log to what a [eventsourcing.Handler] relies on. open gives an
 // empty log that knows [Types].
-func TestLog(t *testing.T, open func(*testing.T) eventsourcing.Log) {
+func LogTests(t *testing.T, open func(*testing.T) eventsourcing.Log) {
+	t.Helper()
 	for name, test := range map[string]func(*testing.T, eventsourcing.Log){
 		"what is appended is loaded, in order":              testLoad,
 		"an aggregate that does not exist has no past":      testNothing,
@@ -100,16 +101,15 @@ func same(t *testing.T, got, want []eventsourcing.Recorded) {
 	}
 }
 
-func refused(t *testing.T, err error, code string) *fault.Error {
+func refused(t *testing.T, err error, code string) {
 	t.Helper()
-	f, ok := fault.Of(err)
-	if !ok || f.Code != code {
+	if !fault.Is(err, code) {
 		t.Fatalf("got %v, want %s", err, code)
 	}
-	return f
 }
 
 func testLoad(t *testing.T, log eventsourcing.Log) {
+	t.Helper()
 	made(t, log, 2) // somebody else's
 	id, want := made(t, log, 3)
 	past := load(t, log, id, "1")
@@ -125,12 +125,14 @@ func testLoad(t *testing.T, log eventsourcing.Log) {
 }
 
 func testNothing(t *testing.T, log eventsourcing.Log) {
+	t.Helper()
 	if past := load(t, log, uuid.New(), "1"); past.Snapshot != nil || len(past.Events) > 0 {
 		t.Errorf("got %+v", past)
 	}
 }
 
 func testHistory(t *testing.T, log eventsourcing.Log) {
+	t.Helper()
 	id, all := made(t, log, 5)
 	for _, c := range []struct{ after, upTo, from, to int }{{0, 5, 0, 5}, {1, 3, 1, 3}, {4, 9, 4, 5}, {5, 9, 5, 5}} {
 		got, err := log.History(t.Context(), id, c.after, c.upTo)
@@ -142,10 +144,12 @@ func testHistory(t *testing.T, log eventsourcing.Log) {
 }
 
 func testExpectation(t *testing.T, log eventsourcing.Log) {
+	t.Helper()
 	id, _ := made(t, log, 2)
 	for _, expected := range []int{0, 1, 3} {
 		_, err := log.Append(t.Context(), []eventsourcing.Event{event(id, "thing.changed", "late", expected)})
-		if f := refused(t, err, "version-conflict"); f.CurrentVersion == nil || *f.CurrentVersion != 2 {
+		refused(t, err, "version-conflict")
+		if f, _ := fault.Of(err); f.CurrentVersion == nil || *f.CurrentVersion != 2 {
 			t.Errorf("expecting %d: current version %v", expected, f.CurrentVersion)
 		}
 	}
@@ -154,6 +158,7 @@ func testExpectation(t *testing.T, log eventsourcing.Log) {
 }
 
 func testAllOrNothing(t *testing.T, log eventsourcing.Log) {
+	t.Helper()
 	id, want := made(t, log, 1)
 	_, err := log.Append(t.Context(), []eventsourcing.Event{
 		event(id, "thing.changed", "fits", 1), event(id, "thing.changed", "does not", 5),
@@ -163,6 +168,7 @@ func testAllOrNothing(t *testing.T, log eventsourcing.Log) {
 }
 
 func testIDs(t *testing.T, log eventsourcing.Log) {
+	t.Helper()
 	id := uuid.New()
 	e := event(id, "thing.made", "once", 0)
 	first, err := log.Append(t.Context(), []eventsourcing.Event{e})
@@ -179,6 +185,7 @@ func testIDs(t *testing.T, log eventsourcing.Log) {
 }
 
 func testLifecycle(t *testing.T, log eventsourcing.Log) {
+	t.Helper()
 	id, _ := made(t, log, 1)
 	for _, c := range []struct {
 		name, code string
@@ -218,6 +225,7 @@ func saved(t *testing.T, log eventsourcing.Log, id uuid.UUID, schema string, ver
 }
 
 func testSnapshot(t *testing.T, log eventsourcing.Log) {
+	t.Helper()
 	id, all := made(t, log, 5)
 	want := eventsourcing.Snapshot{AggregateID: id, Version: 3, Schema: "1", State: json.RawMessage(`{"n":3}`)}
 	log.SaveSnapshot(want)
@@ -232,6 +240,7 @@ func testSnapshot(t *testing.T, log eventsourcing.Log) {
 }
 
 func testStaleSnapshot(t *testing.T, log eventsourcing.Log) {
+	t.Helper()
 	id, all := made(t, log, 3)
 	log.SaveSnapshot(eventsourcing.Snapshot{AggregateID: id, Version: 3, Schema: "old", State: json.RawMessage(`{}`)})
 	saved(t, log, id, "old", 3)
@@ -246,6 +255,7 @@ func testStaleSnapshot(t *testing.T, log eventsourcing.Log) {
 }
 
 func testOlderSnapshot(t *testing.T, log eventsourcing.Log) {
+	t.Helper()
 	id, _ := made(t, log, 4)
 	other, _ := made(t, log, 1)
 	for _, version := range []int{3, 1} {

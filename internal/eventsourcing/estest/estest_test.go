@@ -12,7 +12,7 @@ import (
 
 func TestMemoryIsALog(t *testing.T) {
 	t.Parallel()
-	estest.TestLog(t, func(*testing.T) eventsourcing.Log { return estest.NewMemory(estest.Types()...) })
+	estest.LogTests(t, func(*testing.T) eventsourcing.Log { return estest.NewMemory(estest.Types()...) })
 }
 
 // A lamp is the smallest thing with a rule.
@@ -84,7 +84,7 @@ func (*witness) Helper() {}
 func (w *witness) Fatal(args ...any) { w.said = fmt.Sprint(args...); panic(w) }
 
 // failure is what a failing story says.
-func failure(t *testing.T, story func(testing.TB)) (said string) {
+func failure(t *testing.T, story func(*estest.Story[lamp, lampEvent])) (said string) {
 	t.Helper()
 	w := &witness{TB: t}
 	defer func() {
@@ -93,49 +93,48 @@ func failure(t *testing.T, story func(testing.TB)) (said string) {
 		}
 		said = w.said
 	}()
-	story(w)
+	story(estest.Of(w, lamps(t)))
 	return ""
 }
 
 func TestAStoryThatDoesNotHoldIsTold(t *testing.T) {
 	t.Parallel()
-	d := lamps(t)
 	for _, c := range []struct {
 		name  string
-		story func(testing.TB)
+		story func(*estest.Story[lamp, lampEvent])
 		want  string
 	}{
-		{"another event", func(t testing.TB) {
-			estest.Of(t, d).Given(installed{}).When(turn{On: true}).Then(switched{On: false})
+		{"another event", func(s *estest.Story[lamp, lampEvent]) {
+			s.Given(installed{}).When(turn{On: true}).Then(switched{On: false})
 		}, `
  given   lamp.installed {}
   when   estest_test.turn {"on":true}
   then - lamp.switched {"on":false}
    but + lamp.switched {"on":true}`},
-		{"one event too many", func(t testing.TB) {
-			estest.Of(t, d).Given(installed{}).When(turn{On: true}).Then(switched{On: true}, installed{})
+		{"one event too many", func(s *estest.Story[lamp, lampEvent]) {
+			s.Given(installed{}).When(turn{On: true}).Then(switched{On: true}, installed{})
 		}, `
  given   lamp.installed {}
   when   estest_test.turn {"on":true}
   then   lamp.switched {"on":true}
        - lamp.installed {}
    but   lamp.switched {"on":true}`},
-		{"a refusal nobody wanted", func(t testing.TB) {
-			estest.Of(t, d).When(turn{On: true}).Then(switched{On: true})
+		{"a refusal nobody wanted", func(s *estest.Story[lamp, lampEvent]) {
+			s.When(turn{On: true}).Then(switched{On: true})
 		}, `
  given   nothing
   when   estest_test.turn {"on":true}
   then - lamp.switched {"on":true}
    but + refused: not-found: There is no lamp.`},
-		{"a refusal that did not come", func(t testing.TB) {
-			estest.Of(t, d).Given(installed{}).When(turn{On: true}).ThenRefused("not-found")
+		{"a refusal that did not come", func(s *estest.Story[lamp, lampEvent]) {
+			s.Given(installed{}).When(turn{On: true}).ThenRefused("not-found")
 		}, `
  given   lamp.installed {}
   when   estest_test.turn {"on":true}
   then - refused: not-found
    but + lamp.switched {"on":true}`},
-		{"a repetition of something else", func(t testing.TB) {
-			estest.Of(t, d).Given(installed{}).When(turn{Request: eventsourcing.Request{Key: "k"}}).ThenRepeats(1, 2)
+		{"a repetition of something else", func(s *estest.Story[lamp, lampEvent]) {
+			s.Given(installed{}).When(turn{Request: eventsourcing.Request{Key: "k"}}).ThenRepeats(1, 2)
 		}, `
  given   lamp.installed {}
   when   estest_test.turn {"on":false}

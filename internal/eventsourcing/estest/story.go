@@ -4,7 +4,7 @@
 //
 //	estest.Of(t, decider).Given(Opened{}).When(Close{By: "ada"}).Then(Closed{By: "ada"})
 //
-// [Memory] is a log for tests of whatever handles commands, and [TestLog] are
+// [Memory] is a log for tests of whatever handles commands, and [LogTests] are
 // the tests that it and the real one pass, so that a rule that holds on one
 // holds on the other.
 package estest
@@ -26,7 +26,7 @@ import (
 
 // Story is a command's test: what has happened, what was asked, what followed.
 type Story[S, E any] struct {
-	t       testing.TB
+	tb      testing.TB
 	decider *eventsourcing.Decider[S, E]
 	id      uuid.UUID
 	past    []eventsourcing.Recorded
@@ -37,25 +37,26 @@ type Story[S, E any] struct {
 }
 
 // Of begins the story of an aggregate that does not exist yet.
-func Of[S, E any](t testing.TB, decider *eventsourcing.Decider[S, E]) *Story[S, E] {
-	return &Story[S, E]{t: t, decider: decider, id: uuid.MustParse("0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01")}
+func Of[S, E any](tb testing.TB, decider *eventsourcing.Decider[S, E]) *Story[S, E] {
+	tb.Helper()
+	return &Story[S, E]{tb: tb, decider: decider, id: uuid.MustParse("0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01")}
 }
 
 // Given tells what has happened to the aggregate. The events go through JSON as
 // they do in the log.
 func (s *Story[S, E]) Given(past ...E) *Story[S, E] {
-	s.t.Helper()
+	s.tb.Helper()
 	s.past = s.recorded(0, past)
 	var err error
 	if s.state, err = s.decider.Fold(nil, s.past); err != nil {
-		s.t.Fatalf("what is given cannot have happened: %v", err)
+		s.tb.Fatalf("what is given cannot have happened: %v", err)
 	}
 	return s
 }
 
 // When lets the command decide.
 func (s *Story[S, E]) When(command eventsourcing.Command[S, E]) *Story[S, E] {
-	s.t.Helper()
+	s.tb.Helper()
 	s.command = command
 	s.decided, s.err = command.Decide(s.state)
 	return s
@@ -64,32 +65,32 @@ func (s *Story[S, E]) When(command eventsourcing.Command[S, E]) *Story[S, E] {
 // Then expects exactly these events; none means that nothing has to happen. It
 // gives the state after them.
 func (s *Story[S, E]) Then(want ...E) *S {
-	s.t.Helper()
+	s.tb.Helper()
 	got := s.recorded(len(s.past), s.decided)
 	if s.err != nil || !slices.Equal(texts(s.recorded(len(s.past), want)), texts(got)) {
-		s.t.Fatal(s.tell(texts(s.recorded(len(s.past), want))))
+		s.tb.Fatal(s.tell(texts(s.recorded(len(s.past), want))))
 	}
 	after, err := s.decider.Fold(s.state, got)
 	if err != nil {
-		s.t.Fatalf("what was decided does not fold: %v", err)
+		s.tb.Fatalf("what was decided does not fold: %v", err)
 	}
 	return after
 }
 
 // ThenRefused expects the refusal with this code.
 func (s *Story[S, E]) ThenRefused(code string) {
-	s.t.Helper()
+	s.tb.Helper()
 	if !fault.Is(s.err, code) {
-		s.t.Fatal(s.tell([]string{"refused: " + code}))
+		s.tb.Fatal(s.tell([]string{"refused: " + code}))
 	}
 }
 
 // ThenRepeats expects that the request is known as the events of these versions.
 func (s *Story[S, E]) ThenRepeats(first, last int) {
-	s.t.Helper()
+	s.tb.Helper()
 	var repeated *eventsourcing.RepeatedError
 	if !errors.As(s.err, &repeated) || *repeated != (eventsourcing.RepeatedError{First: first, Last: last}) {
-		s.t.Fatal(s.tell([]string{fmt.Sprintf("the answer of versions %d to %d again", first, last)}))
+		s.tb.Fatal(s.tell([]string{fmt.Sprintf("the answer of versions %d to %d again", first, last)}))
 	}
 }
 
@@ -135,10 +136,10 @@ func mark(sign, line string, others []string) string {
 
 // recorded is the facts as the log would keep them, a minute apart.
 func (s *Story[S, E]) recorded(version int, facts []E) []eventsourcing.Recorded {
-	s.t.Helper()
+	s.tb.Helper()
 	events, err := s.decider.Encode(s.id, version, facts)
 	if err != nil {
-		s.t.Fatalf("events %v: %v", facts, err)
+		s.tb.Fatalf("events %v: %v", facts, err)
 	}
 	recorded := make([]eventsourcing.Recorded, len(events))
 	for i, e := range events {

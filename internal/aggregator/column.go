@@ -1,0 +1,91 @@
+package aggregator
+
+import (
+	"database/sql/driver"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun/schema"
+)
+
+// column is the values that the rows have for a field, as a slice that pgdialect
+// writes as an array.
+//
+// Why some become text first: of a pointer to a driver.Valuer pgdialect calls the
+// method also when it is nil, and JSON it would write as bytes.
+func column[Row any](f *schema.Field, rows []*Row) (any, error) {
+	t := f.StructField.Type
+	spell := spelling(t, strings.ToLower(f.CreateTableSQLType))
+	if spell == nil {
+		values := reflect.MakeSlice(reflect.SliceOf(t), len(rows), len(rows))
+		for i, row := range rows {
+			values.Index(i).Set(f.Value(reflect.ValueOf(row).Elem()))
+		}
+		return values.Interface(), nil
+	}
+	texts := make([]*string, len(rows))
+	for i, row := range rows {
+		v := f.Value(reflect.ValueOf(row).Elem())
+		if isNil(v) {
+			continue
+		}
+		text, err := spell(v.Interface())
+		if err != nil {
+			return nil, err
+		}
+		texts[i] = &text
+	}
+	return texts, nil
+}
+
+// spelling is how a type's values become text; nil when they need not.
+func spelling(t reflect.Type, sqlType string) func(any) (string, error) {
+	valuer := t.Implements(reflect.TypeFor[driver.Valuer]())
+	switch kind := t.Kind(); {
+	case sqlType == "json" || sqlType == "jsonb":
+		return spellJSON
+	case valuer && kind == reflect.Pointer:
+		return spellValue
+	case valuer || t == reflect.TypeFor[time.Time]():
+		return nil
+	case kind == reflect.Slice && t.Elem().Kind() != reflect.Uint8, kind == reflect.Map, kind == reflect.Struct, kind == reflect.Interface:
+		return func(any) (string, error) { return "", fmt.Errorf("a %s needs type:jsonb in its bun tag", t) }
+	default:
+		return nil
+	}
+}
+
+func isNil(v reflect.Value) bool {
+	switch v.Kind() { //nolint:exhaustive // no other kind can be nil
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
+		return v.IsNil()
+	default:
+		return false
+	}
+}
+
+func spellJSON(v any) (string, error) {
+	text, err := json.Marshal(v)
+	return string(text), err //nolint:wrapcheck // the caller names the column
+}
+
+func spellValue(v any) (string, error) {
+	valuer, ok := v.(driver.Valuer)
+	if !ok {
+		return "", errors.New("not a driver.Valuer")
+	}
+	value, err := valuer.Value()
+	switch value := value.(type) {
+	case time.Time:
+		return value.Format(time.RFC3339Nano), err //nolint:wrapcheck // as above
+	case []byte:
+		return `\x` + hex.EncodeToString(value), err //nolint:wrapcheck // as above
+	default:
+		return fmt.Sprint(value), err //nolint:wrapcheck // as above
+	}
+}
