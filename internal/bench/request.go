@@ -1,7 +1,7 @@
 package bench
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -20,14 +20,11 @@ const (
 // newRequest gives an HTTP request and the marks that its placeholders are;
 // numbers are drawn from 1 to keys. Headers are whole lines.
 func newRequest(method, path, body string, keys int, headers ...string) ([]byte, []mark) {
-	text := method + " " + path + " HTTP/1.1\r\nHost: bench\r\n"
-	if len(headers) > 0 {
-		text += strings.Join(headers, "\r\n") + "\r\n"
-	}
+	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: localhost"}, headers...)
 	if body != "" {
-		text += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+		lines = append(lines, "Content-Type: application/json", "Content-Length: "+strconv.Itoa(len(body)))
 	}
-	text += "\r\n" + body
+	text := strings.Join(append(lines, "", body), "\r\n")
 	var marks []mark
 	for i := range len(text) {
 		switch {

@@ -110,6 +110,10 @@ func (l *Log) send(batch []*request) ([]outcome, error) {
 	return answers, err
 }
 
+// Why not prepared: it takes 15 % off arrays of 100 and nothing off single
+// events, but pgdriver (v1.2.18) gives a connection back to the pool when a
+// prepared statement on it failed half-way, and the next batch would read the
+// answers to the last one.
 const appendSQL = `SELECT ordinal, outcome, coalesce(version, 0), coalesce("position", 0), recorded_at
   FROM append_events(?::uuid[], ?::uuid[], ?::text[], ?::json[], ?::integer[], ?::jsonb[], ?::text[], ?::integer[], ?::integer[])`
 

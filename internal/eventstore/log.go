@@ -87,7 +87,8 @@ const (
 	// get in, within their own deadline.
 	queueLength = 4096
 	// flushers is how many batches may be in flight. Appends are serial under
-	// the head's lock, so a second one only overlaps the network.
+	// the head's lock, so a second one only overlaps the network, and halves
+	// the batches: it took 1.4 times PostgreSQL's time per event for 6 % more.
 	flushers = 1
 	// batchTimeout ends a call the server does not answer. It is longer than
 	// the server's own statement_timeout, which should come first.
