@@ -109,6 +109,7 @@ func TestDefaultsAreTheDocumentedLimits(t *testing.T) {
 		BodyBytes: 1 << 20, PayloadBytes: 256 << 10, BatchEvents: 1000, JSONDepth: 32, HeaderBytes: 16 << 10,
 		HeaderTimeout: 5 * time.Second, BodyTimeout: 15 * time.Second,
 		AnswerTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		StreamClients: 1000, StreamBuffer: 256, StreamHeartbeat: 15 * time.Second,
 	}
 	if diff := cmp.Diff(wantLimits, c.Limits); diff != "" {
 		t.Error(diff)
