@@ -71,7 +71,7 @@ func isNil(v reflect.Value) bool {
 
 func spellJSON(v any) (string, error) {
 	text, err := json.Marshal(v)
-	return string(text), err //nolint:wrapcheck // the caller names the column
+	return string(text), err
 }
 
 func spellValue(v any) (string, error) {
@@ -82,10 +82,10 @@ func spellValue(v any) (string, error) {
 	value, err := valuer.Value()
 	switch value := value.(type) {
 	case time.Time:
-		return value.Format(time.RFC3339Nano), err //nolint:wrapcheck // as above
+		return value.Format(time.RFC3339Nano), err
 	case []byte:
 		return `\x` + hex.EncodeToString(value), err //nolint:wrapcheck // as above
 	default:
-		return fmt.Sprint(value), err //nolint:wrapcheck // as above
+		return fmt.Sprint(value), err
 	}
 }

@@ -82,7 +82,7 @@ func OpenTools(ctx context.Context, d *Database, c *config.Config, all []domains
 // Close ends the tools.
 func (t *Tools) Close() error {
 	t.Log.Close()
-	return t.DB.Close()
+	return t.DB.Close() //nolint:wrapcheck // it is the last word on that pool
 }
 
 // Register tells the database which events this program appends. It is needed
@@ -122,7 +122,7 @@ func (t *Tools) Follow(ctx context.Context, q eventstore.Query, f func(eventsour
 	done := make(chan error, 2)
 	go func() { done <- l.Run(ctx) }()
 	go func() { t.database.Supervise(ctx); done <- nil }()
-	defer func() { stop(); <-done; <-done }()
+	defer func() { stop(); <-done; <-done }() //nolint:errcheck // both end with ctx and nothing else
 	for ctx.Err() == nil {
 		wake := woken.C()
 		switch more, err := t.readOn(ctx, &q, f); {

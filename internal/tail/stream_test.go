@@ -289,7 +289,7 @@ func TestTheSpecificationHasTheStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		eventStream: "Last-Event-ID after aggregate aggregate_id name", rowStream: "Last-Event-ID after",
+		eventStream: "Last-Event-ID after aggregate aggregate_id correlation_id name", rowStream: "Last-Event-ID after",
 	} {
 		op := spec.Paths[path]["get"]
 		var names []string

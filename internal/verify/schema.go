@@ -66,7 +66,7 @@ func checkTriggers(_ *run, ctx context.Context, tx bun.Tx, found func(int64, str
 }
 
 // errProbed rolls back a probe that was not refused.
-var errProbed = errors.New("not refused") //nolint:gochecknoglobals // a sentinel
+var errProbed = errors.New("not refused")
 
 // probe tries to change history, on no row and in a transaction that is rolled
 // back: what the catalogue says of a trigger does not say what its function does.

@@ -32,7 +32,7 @@ func TestEachTestHasItsOwnDatabase(t *testing.T) {
 	}
 }
 
-func TestADatabaseIsDroppedAfterItsTestThoughItIsInUse(t *testing.T) { //nolint:tparallel // The subtest has to end first.
+func TestADatabaseIsDroppedAfterItsTestThoughItIsInUse(t *testing.T) {
 	t.Parallel()
 	var name string
 	t.Run("user", func(t *testing.T) {
