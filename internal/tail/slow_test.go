@@ -28,7 +28,6 @@ func (r *replica) stall(t *testing.T) {
 	if _, err := fmt.Fprintf(conn, "GET %s?after=0 HTTP/1.1\r\nHost: test\r\n\r\n", eventStream); err != nil {
 		t.Fatal(err)
 	}
-
 }
 
 // bulky is n users whose events are as large as a name may be.
