@@ -6,9 +6,13 @@
 (() => {
   const prefix = "/console";
 
-  // Charts: one sample a second, kept for ten minutes.
+  // Charts: one sample a second, of which the last five minutes are shown.
 
-  const keep = 600;
+  const keep = 600, shown = 300;
+
+  function clock(at) {
+    return new Date(at * 1000).toISOString().slice(11, 19);
+  }
 
   function color(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -38,16 +42,15 @@
       this.plot = new uPlot({
         ...this.size(),
         cursor: { drag: { x: false, y: false } },
-        scales: { y: { range: (u, low, high) => [0, Math.max(1, high * 1.1 || 1)] } },
-        axes: [{ ...axis, space: 80 }, { ...axis, size: 56 }],
+        scales: { x: { range: (u, low, high) => [high - shown, high] }, y: { range: (u, low, high) => [0, Math.max(1, high * 1.1 || 1)] } },
+        axes: [{ ...axis, space: 90, incrs: [30, 60, 120, 300], values: (u, ticks) => ticks.map(clock) }, { ...axis, size: 56 }],
         series: [
-          { value: (u, v) => (v == null ? "–" : new Date(v * 1000).toISOString().slice(11, 19)) },
+          { label: "at", value: (u, v) => (v == null ? "–" : clock(v)) },
           ...this.names.map((name, i) => ({
             label: name, stroke: color("--series-" + (1 + (i % 4))), width: 2, value: format,
             points: { show: false }, spanGaps: true,
           })),
         ],
-        tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
       }, this.data, this.box);
     }
 
