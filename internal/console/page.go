@@ -49,6 +49,8 @@ type page struct {
 	Section  string
 	Actor    string
 	SignedIn bool
+	// CanLook is whether the reader may see anything.
+	CanLook bool
 	// CanAct is whether the reader may change anything.
 	CanAct  bool
 	Version string
@@ -64,6 +66,7 @@ type page struct {
 func (c *console) show(g *gin.Context, status int, screen string, p page) error {
 	ctx := g.Request.Context()
 	p.Actor, p.SignedIn = c.Access.Who(ctx)
+	p.CanLook = c.Access.Permits(ctx, string(look))
 	p.CanAct = c.Access.Permits(ctx, string(act))
 	p.Version, p.Now = c.Version, c.Clock()
 	p.Notice = notices[g.Query("done")]

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -45,7 +46,7 @@ func (c *console) signOut(g *gin.Context) error {
 // a link to the form must not lead elsewhere.
 func local(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.Contains(address, `\`) ||
+	if err != nil || u.Path != path.Clean(u.Path) || u.Scheme != "" || u.Host != "" || u.User != nil || strings.Contains(address, `\`) ||
 		u.Path != prefix && !strings.HasPrefix(u.Path, prefix+"/") {
 		return prefix
 	}

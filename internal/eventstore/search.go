@@ -14,10 +14,10 @@ import (
 )
 
 // SearchWindow is how many positions one search looks at where no index knows
-// the answer. Why this many: a page with a rare filter is there within some 50 ms
+// the answer. Why this many: a page with a rare filter is there within some 30 ms
 // whatever the length of the log, and an index on every column would cost each
 // append 9 %.
-const SearchWindow = 50_000
+const SearchWindow = 100_000
 
 // Search selects events for people, who want the newest first, or those from
 // some place on. The zero value of a field is no condition.
