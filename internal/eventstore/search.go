@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -34,6 +35,9 @@ type Search struct {
 	CorrelationID string
 	CausationID   string
 	Limit         int
+	// Window is how many positions are looked at, at most, where no index knows
+	// the answer; 0 means SearchWindow.
+	Window int64
 }
 
 // Found is what a search came to. The events of positions in (After, Before)
@@ -59,7 +63,7 @@ func (l *Log) Search(ctx context.Context, s Search) (Found, error) {
 	}
 	full := f
 	if s.AggregateID == uuid.Nil && s.CorrelationID == "" {
-		f.narrow(s.Rising)
+		f.narrow(cmp.Or(s.Window, SearchWindow), s.Rising)
 	}
 	if f.Events, err = scan(ctx, s.from(l.reader, f), 0); err != nil {
 		return Found{}, postgres.Fault(fmt.Errorf("search the log from position %d to %d: %w", f.After, f.Before, err))
@@ -72,12 +76,12 @@ func (l *Log) Search(ctx context.Context, s Search) (Found, error) {
 }
 
 // narrow leaves one window of what was asked for.
-func (f *Found) narrow(rising bool) { //nolint:revive // flag-parameter: it is the order of the query
+func (f *Found) narrow(window int64, rising bool) { //nolint:revive // flag-parameter: it is the order of the query
 	if rising {
-		f.Before = min(f.Before, f.After+SearchWindow+1)
+		f.Before = min(f.Before, f.After+window+1)
 		return
 	}
-	f.After = max(f.After, f.Before-SearchWindow-1)
+	f.After = max(f.After, f.Before-window-1)
 }
 
 // end says that nothing was looked at beyond the last event found.
