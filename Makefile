@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs; `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fmt fmt-check tidy-check vet generate smoke bench ci deps postgresql clean
+.PHONY: help run test build lint fmt fmt-check tidy-check vet generate smoke test-browser bench ci deps postgresql clean
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
@@ -43,10 +43,14 @@ generate: ## write the files that are made from code: .env.example
 smoke: postgresql ## drive the built binary with test.http
 	go test -count=1 -tags smoke -run TestSmoke ./cmd
 
+test-browser: postgresql ## drive the console in Chromium; pictures go to dist/screenshots, SKIP_BROWSER=1 goes without
+	@.ci/chromium.sh
+	go test -count=1 -tags browser -run TestBrowser ./internal/app
+
 bench: postgresql build ## measure the program and what it is compared with; 15 minutes
 	./app bench
 
-ci: postgresql fmt-check tidy-check vet lint build test smoke ## everything CI checks
+ci: postgresql fmt-check tidy-check vet lint build test smoke test-browser ## everything CI checks
 
 deps: postgresql $(LINT) ## fetch modules and tools, to work offline afterwards
 	go mod download
