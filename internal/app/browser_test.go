@@ -32,7 +32,7 @@ const patience = 60 * time.Second
 // tab is a page in a real browser.
 type tab struct {
 	t   *testing.T
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // chromedp keeps the tab in it
 	url string
 
 	mu        sync.Mutex
@@ -230,6 +230,7 @@ func (a *api) story() (user, first uuid.UUID) {
 }
 
 func TestBrowserOverview(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	b := a.openBrowser()
 	b.open("/console")
@@ -240,7 +241,7 @@ func TestBrowserOverview(t *testing.T) {
 	a.untilView("parked", func(l viewList) bool { return l.Items[0].Parked == 1 })
 	b.open("/console")
 	b.until(`document.querySelectorAll(".uplot canvas").length === 3`)
-	if got := b.text("#attention"); !strings.Contains(got, "1 aggregate of view users could not be applied") {
+	if got := b.text("#attention"); !strings.Contains(got, "View users has parked 1 aggregate") {
 		t.Errorf("what needs attention: %q", got)
 	}
 	before := eval[string](b, `document.getElementById("head").textContent`)
@@ -250,6 +251,7 @@ func TestBrowserOverview(t *testing.T) {
 }
 
 func TestBrowserEventsAndTheirFilters(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	user, _ := a.story()
 	b := a.openBrowser()
@@ -267,6 +269,7 @@ func TestBrowserEventsAndTheirFilters(t *testing.T) {
 // The tail follows 500 events a second, keeps a bounded list, goes on after a
 // pause where it was, and never freezes the page.
 func TestBrowserFollowsTheLogLive(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	b := a.openBrowser()
 	b.open("/console/events")
@@ -323,6 +326,7 @@ func (b *tab) harmless() {
 }
 
 func TestBrowserSliderGoesThroughTheVersionsAndBack(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	user, _ := a.story()
 	b := a.openBrowser()
@@ -357,6 +361,7 @@ func TestBrowserSliderGoesThroughTheVersionsAndBack(t *testing.T) {
 }
 
 func TestBrowserEventAndItsCauses(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	_, first := a.story()
 	b := a.openBrowser()
@@ -370,6 +375,7 @@ func TestBrowserEventAndItsCauses(t *testing.T) {
 }
 
 func TestBrowserViewIsRebuiltAndRetried(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	user, _ := a.story()
 	b := a.openBrowser()
@@ -404,6 +410,7 @@ func TestBrowserViewIsRebuiltAndRetried(t *testing.T) {
 }
 
 func TestBrowserCatalogue(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	a.story()
 	b := a.openBrowser()
@@ -422,6 +429,7 @@ func TestBrowserCatalogue(t *testing.T) {
 // A whole event is recorded with the keyboard alone, and a mistake is said beside
 // its field.
 func TestBrowserAppendsWithTheKeyboard(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	b := a.openBrowser()
 	b.open("/console/append")
@@ -450,6 +458,7 @@ func TestBrowserAppendsWithTheKeyboard(t *testing.T) {
 
 // Markup in a payload is text on every page, in a real browser with scripts on.
 func TestBrowserShowsHostilePayloadsAsText(t *testing.T) {
+	t.Parallel()
 	a := start(t)
 	b := a.openBrowser()
 	user := uuid.New()
@@ -469,6 +478,7 @@ func TestBrowserShowsHostilePayloadsAsText(t *testing.T) {
 }
 
 func TestBrowserSignsIn(t *testing.T) {
+	t.Parallel()
 	database := pgtest.New(t)
 	a := startOn(t, database, "--auth=keys")
 	key := strings.TrimPrefix(makeKey(t, database, "ada", "events:read"), "Authorization: Bearer ")

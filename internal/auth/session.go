@@ -43,14 +43,17 @@ func (g *Guard) SignIn(w http.ResponseWriter, r *http.Request, credential string
 
 // SignOut makes the browser forget the credential.
 func SignOut(w http.ResponseWriter, r *http.Request) {
-	c := cookie(r, "")
-	c.MaxAge = -1
-	http.SetCookie(w, c)
+	http.SetCookie(w, cookie(r, ""))
 }
 
+// cookie keeps a credential in the browser; an empty one ends what it keeps.
 func cookie(r *http.Request, value string) *http.Cookie {
-	return &http.Cookie{
-		Name: sessionCookie, Value: value, Path: SessionPath, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	age := 0 // until the browser is closed
+	if value == "" {
+		age = -1
+	}
+	return &http.Cookie{ //nolint:gosec // Secure wherever the browser came by https
+		Name: sessionCookie, Value: value, MaxAge: age, Path: SessionPath, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		// Why by Origin: behind a proxy only the browser knows how it came here,
 		// and it says so with every form it sends.
 		Secure: r.TLS != nil || strings.HasPrefix(r.Header.Get("Origin"), "https://"),

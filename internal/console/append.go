@@ -117,7 +117,7 @@ func (c *console) appendEvent(d Domain) func(*gin.Context) error {
 	}
 }
 
-func (c *console) record(g *gin.Context, d Domain, body appendBody) ([]eventsourcing.Receipt, error) {
+func (c *console) record(g *gin.Context, d Domain, body *appendBody) ([]eventsourcing.Receipt, error) {
 	events, err := d.ReadEvents(body.document())
 	if err != nil {
 		return nil, err
@@ -133,12 +133,12 @@ func correctable(f *fault.Error) bool {
 	return f.Kind == fault.Invalid || f.Kind == fault.Conflict || f.Kind == fault.Malformed || f.Kind == fault.TooLarge
 }
 
-func newAppendBody(d Domain, t eventsourcing.EventType, value func(string) string) (appendBody, error) {
+func newAppendBody(d Domain, t eventsourcing.EventType, value func(string) string) (*appendBody, error) {
 	rules, err := schema.Compile(t.Payload, schema.Named(t.Name), schema.MinProperties(t.MinFields))
 	if err != nil {
-		return appendBody{}, err
+		return nil, err
 	}
-	b := appendBody{appendChoice: appendChoice{t, d.Name}, Title: "Append " + t.Name}
+	b := &appendBody{appendChoice: appendChoice{t, d.Name}, Title: "Append " + t.Name}
 	b.Fields = []field{
 		{Name: "id", Label: "Event id", Kind: "text", Required: true, Doc: "Made here; sending the form twice records one event.", Mono: true},
 		{Name: "aggregate_id", Label: strings.ToUpper(t.Aggregate()[:1]) + t.Aggregate()[1:] + " id", Kind: "text", Required: true, Mono: true},
@@ -152,7 +152,7 @@ func newAppendBody(d Domain, t eventsourcing.EventType, value func(string) strin
 }
 
 // document is the event as the append route would be sent it.
-func (b appendBody) document() []byte {
+func (b *appendBody) document() []byte {
 	members := []member{}
 	for _, f := range b.Fields[:3] {
 		if f.Value != "" || f.Required {
@@ -169,6 +169,9 @@ func (b appendBody) document() []byte {
 // refused puts what is wrong beside the fields it is about.
 func (b *appendBody) refused(f *fault.Error) {
 	b.Wrong = f.Message
+	if len(f.Fields) > 0 {
+		b.Wrong = "Nothing was recorded. Correct what is named below and send it again."
+	}
 	for _, mistake := range f.Fields {
 		name := strings.ReplaceAll(strings.TrimPrefix(mistake.Pointer, "/"), "/", ".")
 		name = strings.TrimPrefix(name, "metadata.")

@@ -59,17 +59,25 @@ const (
 
 // Log is what the console reads of the log.
 type Log interface {
+	// Event gives the event with this id and reports whether there is one.
 	Event(ctx context.Context, id uuid.UUID) (eventsourcing.Recorded, bool, error)
+	// Search looks for events in a bounded part of the log.
 	Search(ctx context.Context, s eventstore.Search) (eventstore.Found, error)
+	// Tally counts the events of a stretch by name and schema version.
 	Tally(ctx context.Context, after, upTo int64) ([]eventstore.Tally, error)
+	// PositionsAt gives the last position at each moment.
 	PositionsAt(ctx context.Context, moments []time.Time) ([]int64, error)
 }
 
 // Views is what the console asks and wants of the views.
 type Views interface {
+	// Status tells how each view stands.
 	Status(ctx context.Context) ([]aggregator.Status, error)
+	// Parked lists what a view has set aside, after a position and up to limit.
 	Parked(ctx context.Context, view string, after int64, limit int) ([]aggregator.Parked, error)
+	// Retry asks for another attempt at a parked aggregate, or at all with uuid.Nil.
 	Retry(ctx context.Context, view string, aggregateID uuid.UUID) (int, error)
+	// Rebuild asks for a view to be folded anew.
 	Rebuild(ctx context.Context, view string) error
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"os/exec"
 	"reflect"
 	"regexp"
@@ -151,6 +152,55 @@ func TestNumbersAndTimesAreForPeople(t *testing.T) {
 	if percent(1, 3) != 33 || percent(0, 0) != 100 || percent(5, 3) != 100 || percent(999_999, 1_000_000) != 99 {
 		t.Error("percent")
 	}
+}
+
+// Text can be read on what it stands on, in both schemes: the contrast that WCAG
+// 2.2 asks for at level AA.
+func TestColoursHaveEnoughContrast(t *testing.T) {
+	t.Parallel()
+	css, err := assetFiles.ReadFile("assets/app.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schemes := regexp.MustCompile(`(?s):root \{(.*?)\}`).FindAllStringSubmatch(string(css), -1)
+	if len(schemes) != 2 {
+		t.Fatalf("%d schemes", len(schemes))
+	}
+	for _, scheme := range schemes {
+		colours := map[string]string{}
+		for _, c := range regexp.MustCompile(`--([a-z0-9-]+): (#[0-9a-f]{6});`).FindAllStringSubmatch(scheme[1], -1) {
+			colours[c[1]] = c[2]
+		}
+		for _, pair := range []string{
+			"ink paper", "ink raised", "dim paper", "dim raised", "dim wash", "accent paper", "accent raised", "accent wash", "accent-ink accent", "ink warn-wash",
+			"good good-wash", "good raised", "warn warn-wash", "warn raised", "bad bad-wash", "bad raised", "bad paper", "ink good-wash", "ink bad-wash", "series-3 raised",
+		} {
+			ink, paper, _ := strings.Cut(pair, " ")
+			a, b := luminance(t, colours[ink]), luminance(t, colours[paper])
+			if ratio := (max(a, b) + 0.05) / (min(a, b) + 0.05); ratio < 4.5 {
+				t.Errorf("%s (%s on %s): %.2f", pair, colours[ink], colours[paper], ratio)
+			}
+		}
+	}
+}
+
+func luminance(t *testing.T, colour string) float64 {
+	t.Helper()
+	rgb, err := hex.DecodeString(strings.TrimPrefix(colour, "#"))
+	if err != nil || len(rgb) != 3 {
+		t.Fatalf("%q is no colour", colour)
+	}
+	sum := 0.0
+	for i, share := range []float64{0.2126, 0.7152, 0.0722} {
+		c := float64(rgb[i]) / 255
+		if c <= 0.04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += share * c
+	}
+	return sum
 }
 
 // The files of others are those that the note beside them names.

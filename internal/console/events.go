@@ -59,6 +59,7 @@ func (c *console) events(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	f.Since, f.Until = forBrowser(f.Since), forBrowser(f.Until)
 	body := eventsBody{Filter: f, Found: found, Looked: found.Before - found.After - 1}
 	for _, t := range c.Registry.Types() {
 		body.Names = append(body.Names, t.Name)
@@ -167,6 +168,15 @@ func readTime(text string) (time.Time, error) {
 	return time.Time{}, fault.Wrap(err, fault.Malformed, "bad-parameter", "not a time")
 }
 
+// forBrowser is a time as a browser's field for times takes it.
+func forBrowser(text string) string {
+	at, err := readTime(text)
+	if err != nil {
+		return text
+	}
+	return at.UTC().Format("2006-01-02T15:04:05.999999")
+}
+
 // onward is the address of the next page.
 func (f eventFilter) onward(found eventstore.Found) string {
 	if f.From != "" {
@@ -200,12 +210,12 @@ func (c *console) find(g *gin.Context) error {
 			func(e eventsourcing.Recorded) string { return eventURL(e.ID) })
 	}
 	if id, err := uuid.Parse(q); err == nil && id != uuid.Nil {
-		url, err := c.findID(ctx, id)
+		where, err := c.findID(ctx, id)
 		if err != nil {
 			return err
 		}
-		if url != "" {
-			return goTo(g, url)
+		if where != "" {
+			return goTo(g, where)
 		}
 	}
 	if _, known := c.Registry.Lookup(q); known {
@@ -233,7 +243,7 @@ func (c *console) findOne(g *gin.Context, s eventstore.Search, where func(events
 
 // findID is where the event or the aggregate with an id is shown, if there is
 // one.
-func (c *console) findID(ctx context.Context, id uuid.UUID) (url string, err error) {
+func (c *console) findID(ctx context.Context, id uuid.UUID) (where string, err error) {
 	_, isEvent, err := c.Log.Event(ctx, id)
 	if err != nil {
 		return "", err

@@ -31,6 +31,7 @@ func functions(assets *httpapi.Assets) template.FuncMap {
 		"json":    tokens,
 		"summary": summary,
 		"percent": percent,
+		"times":   func(n any) string { return plural(n, "time") },
 	}
 }
 
@@ -48,6 +49,15 @@ func thousands(digits string) string {
 		b.WriteRune(c)
 	}
 	return sign + b.String()
+}
+
+// plural is a number of things.
+func plural(n any, unit string) string {
+	digits := fmt.Sprint(n)
+	if digits != "1" {
+		unit += "s"
+	}
+	return thousands(digits) + " " + unit
 }
 
 // size is a number of bytes for people.

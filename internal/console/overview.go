@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -86,17 +85,10 @@ func needing(views []aggregator.Status) []attention {
 			bad = append(bad, attention{"bad", "The rebuild of view " + v.Name + " was given up: " + v.Rebuild.Halted, url})
 		}
 		if v.Parked > 0 {
-			bad = append(bad, attention{"bad", plural(int64(v.Parked), "aggregate") + " of view " + v.Name + " could not be applied and wait for somebody.", url})
+			bad = append(bad, attention{"bad", "View " + v.Name + " has parked " + plural(v.Parked, "aggregate") + ": it could not apply what happened next.", url})
 		}
 	}
 	return append(bad, warn...)
-}
-
-func plural(n int64, unit string) string {
-	if n != 1 {
-		unit += "s"
-	}
-	return thousands(strconv.FormatInt(n, 10)) + " " + unit
 }
 
 // sample is one point of the live charts.

@@ -77,7 +77,8 @@ func TestASearchIsReadOnPageByPage(t *testing.T) {
 			}
 		}
 		for _, rising := range []bool{true, false} {
-			got := searchOn(t, l, c.search, rising)
+			c.search.Rising = rising
+			got := searchOn(t, l, c.search)
 			if !rising {
 				slices.Reverse(got)
 			}
@@ -89,9 +90,9 @@ func TestASearchIsReadOnPageByPage(t *testing.T) {
 }
 
 // searchOn reads all pages of a search.
-func searchOn(t *testing.T, l *eventstore.Log, s eventstore.Search, rising bool) []int64 {
+func searchOn(t *testing.T, l *eventstore.Log, s eventstore.Search) []int64 {
 	t.Helper()
-	s.Limit, s.Rising = 3, rising
+	s.Limit = 3
 	var got []int64
 	for range 1000 {
 		found, err := l.Search(t.Context(), s)
@@ -102,7 +103,7 @@ func searchOn(t *testing.T, l *eventstore.Log, s eventstore.Search, rising bool)
 		if !found.More {
 			return got
 		}
-		if rising {
+		if s.Rising {
 			s.After = found.Before - 1
 		} else {
 			s.Before = found.After + 1
@@ -151,7 +152,7 @@ func explain(t *testing.T, db *bun.DB, l *eventstore.Log, s eventstore.Search) s
 		t.Fatal(err)
 	}
 	var lines []string
-	if err := db.NewRaw("EXPLAIN " + strings.ReplaceAll(hook.text, "?", "??")).Scan(t.Context(), &lines); err != nil {
+	if err := db.NewRaw("EXPLAIN "+strings.ReplaceAll(hook.text, "?", "??")).Scan(t.Context(), &lines); err != nil {
 		t.Fatal(err)
 	}
 	return strings.Join(lines, "\n")

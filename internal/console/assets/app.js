@@ -38,14 +38,19 @@
         stroke: color("--dim"), font: "12px " + color("--sans"),
         grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1 },
       };
-      const format = (u, v) => (v == null ? "–" : v.toLocaleString("en", { maximumFractionDigits: 1 }) + this.unit);
+      // Where nothing is pointed at, the legend says what is newest.
+      const newest = (u, i) => u.data[i][u.data[i].length - 1];
+      const format = (u, v, i) => {
+        v ??= newest(u, i);
+        return v == null ? "–" : v.toLocaleString("en", { maximumFractionDigits: 1 }) + this.unit;
+      };
       this.plot = new uPlot({
         ...this.size(),
         cursor: { drag: { x: false, y: false } },
         scales: { x: { range: (u, low, high) => [high - shown, high] }, y: { range: (u, low, high) => [0, Math.max(1, high * 1.1 || 1)] } },
         axes: [{ ...axis, space: 90, incrs: [30, 60, 120, 300], values: (u, ticks) => ticks.map(clock) }, { ...axis, size: 56 }],
         series: [
-          { label: "at", value: (u, v) => (v == null ? "–" : clock(v)) },
+          { label: "at", value: (u, v) => clock(v ?? newest(u, 0)) },
           ...this.names.map((name, i) => ({
             label: name, stroke: color("--series-" + (1 + (i % 4))), width: 2, value: format,
             points: { show: false }, spanGaps: true,
