@@ -18,6 +18,10 @@ import (
 	"onepg/internal/httpapi"
 )
 
+// workPerPage is how long a page goes on with work that can be continued by the
+// next one.
+const workPerPage = 40 * time.Millisecond
+
 // eventsPerPage is how many events a page lists.
 const eventsPerPage = 50
 
@@ -55,7 +59,7 @@ func (c *console) events(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := c.Log.Search(g.Request.Context(), s)
+	found, err := c.searchFor(g.Request.Context(), s)
 	if err != nil {
 		return err
 	}
@@ -76,6 +80,27 @@ func (c *console) events(g *gin.Context) error {
 	}
 	body.Live = f.From == "" && f.Before == "" && f.Until == ""
 	return c.show(g, http.StatusOK, "events", page{Title: "Events", Section: "events", Body: body})
+}
+
+// searchFor goes on from window to window while there is time, so that a page is
+// as full as it can be and there at once, on a slow machine and a fast one.
+func (c *console) searchFor(ctx context.Context, s eventstore.Search) (eventstore.Found, error) {
+	began := c.Clock()
+	all, err := c.Log.Search(ctx, s)
+	for err == nil && all.More && len(all.Events) < eventsPerPage && c.Clock().Sub(began) < workPerPage {
+		if s.Rising {
+			s.After = all.Before - 1
+		} else {
+			s.Before = all.After + 1
+		}
+		s.Limit = eventsPerPage - len(all.Events)
+		var next eventstore.Found
+		next, err = c.Log.Search(ctx, s)
+		all.Events = append(all.Events, next.Events...)
+		all.More = next.More
+		all.After, all.Before = min(all.After, next.After), max(all.Before, next.Before)
+	}
+	return all, err
 }
 
 // readFilter takes the form's fields. What the database could not take is a bad
