@@ -248,9 +248,54 @@ func TestAServerOfLeastRightCannotTouchHistory(t *testing.T) {
 			t.Errorf("%s: %v, want it refused for want of rights", attack, err)
 		}
 	}
+	// What a view may be called, lest a cut name be that of another table.
+	for _, view := range []string{"users_rebuild", strings.Repeat("x", 56)} {
+		if _, err := attacker.Exec("SELECT view_rebuild_create(?)", view); postgres.SQLState(err) == "" {
+			t.Errorf("a view called %s is rebuilt", view)
+		}
+	}
 	if after := history(t, database); after != before {
 		t.Errorf("history was %s and is %s", before, after)
 	}
+}
+
+// TestAnOwnerWithoutPowersMigratesAndServes is about databases that are given
+// out by somebody else: the owner of the schema is no superuser and makes no roles.
+func TestAnOwnerWithoutPowersMigratesAndServes(t *testing.T) {
+	t.Parallel()
+	database := pgtest.Empty(t)
+	admin := connect(t, database)
+	role, secret := "onepg_test_"+strings.ToLower(rand.Text()), rand.Text()
+	for _, statement := range []string{
+		fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", role, secret),
+		"GRANT CREATE ON SCHEMA public TO " + role,
+	} {
+		if _, err := admin.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for _, statement := range []string{"DROP OWNED BY " + role + " CASCADE", "DROP ROLE " + role} {
+			if _, err := admin.ExecContext(context.WithoutCancel(t.Context()), statement); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	address, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.User = url.UserPassword(role, secret)
+	owner := startOn(t, address.String())
+	id := owner.create(ada)
+	owner.stop()
+	server := startOn(t, leastRight(t, database), "--auto-migrate=false")
+	if got := server.post(event(uuid.New(), id, "user.updated", `{"name":"Ada King"}`), "Prefer: wait=10"); got.status != http.StatusCreated {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	before := usersTable(t, database)
+	server.do(http.MethodPost, "/v1/views/users/rebuild", "")
+	server.untilView("rebuilt", func(l viewList) bool { return l.Items[0].Rebuild == nil && usersTable(t, database) != before })
 }
 
 // TestTemporaryObjectsDoNotStandInForTheLog tries what functions that run as
