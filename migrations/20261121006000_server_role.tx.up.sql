@@ -29,13 +29,14 @@ CREATE TABLE server_rights (
 );
 COMMENT ON TABLE server_rights IS
     'What a server needs of each table and function, and no more. grant_server_rights gives it to the role onepg_server, app doctor compares it with what a role has.';
+-- Why: app doctor tells a role that has nothing what it lacks.
+GRANT SELECT ON server_rights TO PUBLIC;
 
 INSERT INTO server_rights (object, privileges) VALUES
     ('events',               '{SELECT}'),
     ('event_log_head',       '{SELECT}'),
     ('event_types',          '{SELECT}'),
     ('event_seals',          '{SELECT}'),
-    ('server_rights',        '{SELECT}'),
     ('bun_migrations',       '{SELECT}'),
     ('view_positions',       '{SELECT,INSERT,UPDATE,DELETE}'),
     ('view_locks',           '{SELECT,INSERT,UPDATE,DELETE}'),

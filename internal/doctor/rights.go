@@ -48,8 +48,8 @@ WITH objects AS (
      LEFT JOIN LATERAL (SELECT array_agg(split_part(u, ' ', 1)) AS needed
                           FROM server_rights r, unnest(r.privileges) u WHERE r.object = o.name) n ON true
     CROSS JOIN LATERAL unnest(o.all_there_is) AS p (privilege))
-SELECT ARRAY(SELECT privilege || ' on ' || name FROM compared WHERE needed AND NOT held ORDER BY 1) AS missing,
-       ARRAY(SELECT privilege || ' on ' || name FROM compared WHERE held AND NOT needed AND privilege <> 'SELECT' ORDER BY 1)
+SELECT ARRAY(SELECT privilege || ' on ' || name FROM compared WHERE needed AND NOT held ORDER BY name, privilege) AS missing,
+       ARRAY(SELECT privilege || ' on ' || name FROM compared WHERE held AND NOT needed AND privilege <> 'SELECT' ORDER BY name, privilege)
     || CASE WHEN has_schema_privilege(current_schema(), 'CREATE') THEN ARRAY['CREATE on schema ' || current_schema()] ELSE '{}' END AS excess`
 
 // rights looks whether the server's role may do what it must, and whether it
