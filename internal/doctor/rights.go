@@ -40,16 +40,19 @@ WITH objects AS (
       -- What everybody may call by default only computes.
       AND NOT EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0)),
  compared AS (
-   SELECT o.name, p.privilege, coalesce(p.privilege = ANY (n.needed), false) AS needed,
-          CASE WHEN NOT o.is_table THEN has_function_privilege(o.oid, p.privilege)
-               WHEN p.privilege IN ('SELECT', 'INSERT', 'UPDATE') THEN has_any_column_privilege(o.oid, p.privilege)
-               ELSE has_table_privilege(o.oid, p.privilege) END AS held
+   SELECT o.name, p.privilege, n.part,
+          -- Of the whole table or of the function, and of some column at least.
+          CASE WHEN o.is_table THEN has_table_privilege(o.oid, p.privilege) ELSE has_function_privilege(o.oid, p.privilege) END AS held,
+          o.is_table AND p.privilege IN ('SELECT', 'INSERT', 'UPDATE') AND has_any_column_privilege(o.oid, p.privilege) AS held_in_part
      FROM objects o
-     LEFT JOIN LATERAL (SELECT array_agg(split_part(u, ' ', 1)) AS needed
-                          FROM server_rights r, unnest(r.privileges) u WHERE r.object = o.name) n ON true
-    CROSS JOIN LATERAL unnest(o.all_there_is) AS p (privilege))
-SELECT ARRAY(SELECT privilege || ' on ' || name FROM compared WHERE needed AND NOT held ORDER BY name, privilege) AS missing,
-       ARRAY(SELECT privilege || ' on ' || name FROM compared WHERE held AND NOT needed AND privilege <> 'SELECT' ORDER BY name, privilege)
+    CROSS JOIN LATERAL unnest(o.all_there_is) AS p (privilege)
+     -- part is true for "UPDATE (column)", null for what is not needed.
+     LEFT JOIN LATERAL (SELECT u <> p.privilege AS part FROM server_rights r, unnest(r.privileges) u
+                         WHERE r.object = o.name AND split_part(u, ' ', 1) = p.privilege) n ON true)
+SELECT ARRAY(SELECT privilege || ' on ' || name FROM compared
+              WHERE NOT part AND NOT held OR part AND NOT held_in_part ORDER BY name, privilege) AS missing,
+       ARRAY(SELECT privilege || ' on ' || name FROM compared
+              WHERE privilege <> 'SELECT' AND (part IS NULL AND (held OR held_in_part) OR part AND held) ORDER BY name, privilege)
     || CASE WHEN has_schema_privilege(current_schema(), 'CREATE') THEN ARRAY['CREATE on schema ' || current_schema()] ELSE '{}' END AS excess`
 
 // rights looks whether the server's role may do what it must, and whether it
