@@ -3,6 +3,11 @@
 -- documented in package eventstore (seal.go), whose code computes it a second
 -- time, from the data and without this function, when the log is verified.
 
+-- Why: see the first migration. seal_events runs as its owner.
+SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+
+--bun:split
+
 -- The hash of one event, over everything it consists of. Auditors can call it:
 -- SELECT event_digest(e) FROM events e.
 CREATE FUNCTION event_digest(e events) RETURNS bytea

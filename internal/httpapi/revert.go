@@ -47,8 +47,9 @@ type Reverted struct {
 type Versions[Row any] interface {
 	// Version is the aggregate's version now.
 	Version(ctx context.Context, id uuid.UUID) (int, error)
-	// AtVersion gives the row after the aggregate's event of that version.
-	AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, error)
+	// AtVersion gives the row after the aggregate's event of that version, and
+	// the position of that event.
+	AtVersion(ctx context.Context, id uuid.UUID, version int) (row *Row, position int64, err error)
 }
 
 // Reverting puts a row back to what it was by appending an event that says so.
@@ -113,7 +114,7 @@ func (r Reverting[Row]) event(ctx context.Context, id ID, in *RevertRequest) (ev
 	if version > current {
 		return none, badVersion(fmt.Sprintf("is not a version of %s, which is at version %d", id, current))
 	}
-	then, err := r.Past.AtVersion(ctx, id.UUID, version)
+	then, _, err := r.Past.AtVersion(ctx, id.UUID, version)
 	if f, ok := fault.Of(err); ok && f.Kind == fault.Gone {
 		return none, badVersion("is the version at which it was deleted, so there is nothing to put back")
 	}
