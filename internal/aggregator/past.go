@@ -77,13 +77,14 @@ func PastOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], l
 
 // unfolding is the fold of one aggregate on its way through its events.
 type unfolding[Row any] struct {
-	row     *Row
-	version int         // of the last event, applied or not
-	failed  *EventError // the first that could not be applied; the row stays what it was
+	row      *Row
+	version  int         // of the last event, applied or not
+	position int64       // and its position
+	failed   *EventError // the first that could not be applied; the row stays what it was
 }
 
 func (p Past[Row]) step(u *unfolding[Row], e eventsourcing.Recorded, payload any, broken error) {
-	u.version = e.Version
+	u.version, u.position = e.Version, e.Position
 	if u.failed != nil {
 		return
 	}
@@ -115,14 +116,21 @@ func (p Past[Row]) Version(ctx context.Context, id uuid.UUID) (int, error) {
 // is a fault of kind NotFound if there is no such version, and Gone if that
 // event was the aggregate's end.
 func (p Past[Row]) AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, error) {
+	row, _, err := p.AtVersionOf(ctx, id, version)
+	return row, err
+}
+
+// AtVersionOf is AtVersion, and gives the position of that event too: how far
+// the log went then.
+func (p Past[Row]) AtVersionOf(ctx context.Context, id uuid.UUID, version int) (*Row, int64, error) {
 	u, err := p.unfold(ctx, PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Version: version})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if u.version != version {
-		return nil, notFound("There is no version %d of %s %s.", version, p.aggregate, id)
+		return nil, 0, notFound("There is no version %d of %s %s.", version, p.aggregate, id)
 	}
-	return u.row, p.gone(u, id)
+	return u.row, u.position, p.gone(u, id)
 }
 
 // AtPosition gives the row, and its version, as it was when the log ended with
@@ -198,6 +206,14 @@ func (p Past[Row]) List(ctx context.Context, position int64, after uuid.UUID, li
 		}
 	}
 	return rows, next, nil
+}
+
+// Rows gives those of the rows that were there when the log ended with the
+// position, which is at least 1.
+func (p Past[Row]) Rows(ctx context.Context, position int64, ids []uuid.UUID) (map[uuid.UUID]*Row, error) {
+	rows := make(map[uuid.UUID]*Row, len(ids))
+	err := p.living(ctx, ids, position, func(id uuid.UUID, row *Row) { rows[id] = row })
+	return rows, err
 }
 
 // living folds the aggregates and hands over those that had not ended.

@@ -16,7 +16,7 @@
 //	policy.go risk.go money.go        what they decide with
 //	upcast.go                         how old events become new ones
 //	summary.go customer.go            the views and their folds
-//	repository.go                     how the views are read (the only file with SQL)
+//	repository.go past.go             how the views are read (SQL is in the first alone), and what they were
 //	commands.go routes.go             how it is served (the only files with HTTP)
 //	domain.go                         this manifest
 package payments
@@ -59,7 +59,7 @@ func New(p Policy) domains.Constructor {
 		d.Models = []eventsourcing.Model{decider.Model()}
 		payments := repository{db: deps.DB}
 		d.Stream = domains.StreamOf(summaries, payments.withIDs)
-		q := queries{payments: payments, waitVersion: deps.WaitVersion}
+		q := queries{payments: payments, past: newPast(deps.Past), waitVersion: deps.WaitVersion}
 		c := commands{
 			handler: eventsourcing.NewHandler(deps.Commands, decider),
 			rules:   rules,
