@@ -78,7 +78,7 @@ func TestBadParametersAreRefused(t *testing.T) {
 	}
 	get("/v1/users", "cursor="+byName, "cursor="+paid, "cursor="+history, "cursor="+then, "sort=name&cursor="+byTime, "name=a&cursor="+byTime,
 		"cursor="+forged(t, byTime, "k", "yesterday"), "cursor="+forged(t, byTime, "k", ""), "cursor="+forged(t, byTime, "k", "\x00"), "cursor="+forged(t, byTime, "k", 7),
-		"cursor="+forged(t, byTime, "k", "0000-01-01T00:00:00Z"), "cursor="+forged(t, byTime, "i", "x"), "cursor="+forged(t, byTime, "l", ""),
+		"cursor="+forged(t, byTime, "k", "0000-01-01T00:00:00Z"), "cursor="+forged(t, byTime, "k", "9999-12-31T23:59:59-23:00"), "cursor="+forged(t, byTime, "i", "x"), "cursor="+forged(t, byTime, "l", ""),
 		"sort=name&cursor="+forged(t, byName, "k", "\x00"),
 		"as_of="+present+"&cursor="+forged(t, then, "k", "x"), "as_of="+present+"&cursor="+forged(t, then, "k", "-1"), "as_of="+present+"&cursor="+forged(t, then, "k", "9223372036854775808"),
 		"as_of="+present+"&cursor="+byTime, "as_of="+past+"&cursor="+then)
@@ -93,7 +93,7 @@ func TestBadParametersAreRefused(t *testing.T) {
 	get("/v1/users/"+user.String()+"/history", "cursor="+forged(t, history, "k", "0"), "cursor="+forged(t, history, "k", "-1"), "cursor="+forged(t, history, "k", "x"), "cursor="+byTime)
 	get("/v1/payments/"+payment.String(), "min_version=0", "min_version=x")
 	get("/v1/payments", "customer_id=x", "customer_id=", "customer_id="+uuid.Nil.String(), "status=paid", "status=", "from=x", "to=x", "from=2026-11-21", "to=2026-13-01T00:00:00Z",
-		"from=", "from="+past+"&from="+past, "cursor="+forged(t, paid, "k", "x"), "cursor="+byTime, "status=completed&cursor="+paid)
+		"from=", "from="+past+"&from="+past, "cursor="+forged(t, paid, "k", "x"), "cursor="+forged(t, paid, "k", "0001-01-01T00:00:00+23:00"), "cursor="+byTime, "status=completed&cursor="+paid)
 	get("/v1/payments/statistics/daily", "", "date=", "date=x", "date=2026-02-30", "date=2026-1-1", "date=0000-01-01", "date=2026-11-21T00:00:00Z", "date=2026-11-21&date=2026-11-21", "day=2026-11-21")
 	get("/v1/events", "after=-1", "after=x", "after=1.5", "after=", "after=9223372036854775808", "after=1&after=2", "aggregate_id=x", "aggregate_id=", "aggregate_id="+uuid.Nil.String(),
 		"name=%00", "aggregate=%ff", "name="+strings.Repeat("a", 201), "aggregate="+strings.Repeat("a", 101), "correlation_id="+strings.Repeat("a", 201), "correlation_id=%00")
