@@ -255,3 +255,15 @@ func (a *api) works(t *testing.T) {
 func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 
 func quoted(s string) string { return fmt.Sprintf("%q", s) }
+
+// eventually polls until ok.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
