@@ -31,9 +31,9 @@ type api struct {
 }
 
 // start runs the program on a fresh database.
-func start(t *testing.T) *api {
+func start(t *testing.T, flags ...string) *api {
 	t.Helper()
-	return startOn(t, pgtest.New(t))
+	return startOn(t, pgtest.New(t), flags...)
 }
 
 // startOn runs the program on a given database; several may share one. Further

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"onepg/internal/eventsourcing"
@@ -16,10 +17,26 @@ type RevertRequest struct {
 	Precondition
 	Waiting
 
-	Body struct {
-		ID        ID  `json:"id" doc:"The id of the event that will be appended, made by the client: a repeated request answers as the first did."`
-		ToVersion int `json:"to_version" minimum:"1" maximum:"2147483647" doc:"The version the row is put back to." example:"1"`
+	Body revertBody
+}
+
+type revertBody struct {
+	ID        string `json:"id" format:"uuid" doc:"The id of the event that will be appended, made by the client: a repeated request answers as the first did." example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01"`
+	ToVersion int    `json:"to_version" minimum:"1" maximum:"2147483647" doc:"The version the row is put back to." example:"1"`
+
+	id ID
+}
+
+// Resolve reads the id. Why not an ID in the body: that it cannot be decoded would
+// be said of the whole body.
+func (b *revertBody) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
+	if b.ID == "" {
+		return nil // which is said already
 	}
+	if err := b.id.UnmarshalText([]byte(b.ID)); err != nil {
+		return []error{&huma.ErrorDetail{Location: at.With("id"), Message: err.Error()}}
+	}
+	return nil
 }
 
 // RevertRefusals are the problems that [Reverting.Do] may answer with.
@@ -127,7 +144,7 @@ func (r Reverting[Row]) event(ctx context.Context, id ID, in *RevertRequest) (ev
 		return none, fmt.Errorf("encode the payload of %s: %w", name, err)
 	}
 	e := eventsourcing.Event{
-		ID: in.Body.ID.UUID, AggregateID: id.UUID, Name: name, Payload: text, Metadata: Metadata(ctx),
+		ID: in.Body.id.UUID, AggregateID: id.UUID, Name: name, Payload: text, Metadata: Metadata(ctx),
 	}
 	if in.Match().Version == nil {
 		e.ExpectedVersion = &current

@@ -58,8 +58,8 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Lis
 	f := filter{customerID: in.CustomerID.UUID, status: in.Status, from: in.From, to: in.To, limit: int64(in.Limit) + 1}
 	if after := in.After(); after != nil {
 		var err error
-		if f.after, err = time.Parse(time.RFC3339Nano, after.Key); err != nil {
-			return nil, httpapi.BadParameter("cursor", "is not one this server made")
+		if f.after, err = after.Time(); err != nil {
+			return nil, err
 		}
 		f.afterID = after.ID
 	}

@@ -3,7 +3,6 @@ package users
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -66,10 +65,15 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Use
 	}
 	f := filter{sort: sort.Field, desc: sort.Desc, email: in.Email, name: in.Name, limit: int64(in.Limit) + 1}
 	if after := in.After(); after != nil {
-		if _, err := time.Parse(time.RFC3339Nano, after.Key); err != nil && sort.Field != "name" {
-			return nil, httpapi.BadParameter("cursor", "is not one this server made")
+		key := after.Key
+		if sort.Field != "name" {
+			at, err := after.Time()
+			if err != nil {
+				return nil, err
+			}
+			key = eventsourcing.Time{Time: at}.String()
 		}
-		f.after, f.afterID = &after.Key, after.ID
+		f.after, f.afterID = &key, after.ID
 	}
 	rows, err := q.users.list(ctx, f)
 	if err != nil {
