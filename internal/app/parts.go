@@ -64,8 +64,8 @@ func (a *App) routes(p parts) error {
 		Authorize: func(r *http.Request, scope httpapi.Scope) (context.Context, error) {
 			return a.guard.Authorize(r, string(scope))
 		},
-		Origins: c.Access.Origins,
-		Ready:   a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
+		Origins: c.Access.Origins, Events: p.events,
+		Ready: a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
 		Limits: httpapi.Limits{
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,

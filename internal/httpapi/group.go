@@ -45,6 +45,8 @@ type Operation struct {
 	EventStream bool
 	// Hidden keeps the route out of the specification; its query is not checked.
 	Hidden bool
+	// AnyQuery leaves the query unchecked of a route that takes none.
+	AnyQuery bool
 	// Describe completes the specification with what no type shows: all of a raw
 	// route's parameters, body and answers, and the messages of a stream.
 	Describe func(*huma.Operation)
