@@ -77,6 +77,7 @@ type API struct {
 	metrics  *metrics
 	streams  streamSlots
 	routes   []*route
+	pages    []pages
 	failures []error
 
 	// draining ends when the server begins to shut down.

@@ -106,7 +106,9 @@ func (a *API) metricsHandler() http.Handler {
 func (a *API) index(c *gin.Context) error {
 	var paths []string
 	for _, rt := range a.Routes() {
-		if rt.Method == http.MethodGet && rt.Path != "/" && !strings.Contains(rt.Path, "{") {
+		p, page := a.pagesOf(rt.Path)
+		inner := page && rt.Path != p.prefix // pages link to each other themselves
+		if rt.Method == http.MethodGet && rt.Path != "/" && !inner && !strings.Contains(rt.Path, "{") {
 			paths = append(paths, rt.Path)
 		}
 	}
