@@ -46,7 +46,6 @@ func specification(c *cobra.Command) ([]byte, error) {
 	}
 	return app.Spec(app.Options{
 		Config: settings, Domains: constructors(settings), Version: thisBuild().Version,
-		Logger: settings.Log.Logger(c.ErrOrStderr()),
 	})
 }
 

@@ -2,14 +2,16 @@ package app
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Spec gives the OpenAPI document that the program with these options serves at
-// /openapi.json, to the byte. It needs no database and serves nothing.
+// /openapi.json, to the byte. It needs no database and no logger, and serves
+// nothing.
 func Spec(o Options) ([]byte, error) {
-	a := &App{options: o, logger: o.Logger, metrics: prometheus.NewRegistry()}
+	a := &App{options: o, logger: slog.New(slog.DiscardHandler), metrics: prometheus.NewRegistry()}
 	parts, err := a.assemble()
 	if err != nil {
 		return nil, err

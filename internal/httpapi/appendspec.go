@@ -10,16 +10,16 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"onepg/internal/eventsourcing"
+	"onepg/internal/schema"
 )
 
 // describe writes the append route into the specification: one schema per
 // event, told apart by name, alone or in an array.
 func (in *intake) describe(schemas huma.Registry, op *huma.Operation) {
 	union := &huma.Schema{
-		Description:   "An event of " + in.domain + " that clients may post.",
+		Type: huma.TypeObject, Description: "An event of " + in.domain + " that clients may post.",
 		Discriminator: &huma.Discriminator{PropertyName: "name", Mapping: make(map[string]string)},
 	}
-	var examples []any
 	for i := range in.types {
 		t := &in.types[i]
 		component := componentName(t.Name)
@@ -30,7 +30,6 @@ func (in *intake) describe(schemas huma.Registry, op *huma.Operation) {
 		ref := schemaRef + component
 		union.OneOf = append(union.OneOf, &huma.Schema{Ref: ref})
 		union.Discriminator.Mapping[t.Name] = ref
-		examples = append(examples, exampleOf(t, in.rules[t.Name].JSONSchema(), i))
 	}
 	name := componentName(in.domain) + "Event"
 	schemas.Map()[name] = union
@@ -43,7 +42,7 @@ func (in *intake) describe(schemas huma.Registry, op *huma.Operation) {
 			Schema: &huma.Schema{OneOf: []*huma.Schema{
 				event, {Type: huma.TypeArray, Items: event, MinItems: &least, MaxItems: &most},
 			}},
-			Examples: appendExamples(in.types, examples),
+			Examples: appendExamples(in.types, in.rules),
 		}},
 	}
 	op.Parameters = append(op.Parameters,
@@ -98,25 +97,25 @@ const exampleAggregate = "0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01"
 
 func exampleID(n int) string { return fmt.Sprintf("0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a%02x", n+1) }
 
-// appendExamples are a request for each event alone, in the order in which they
-// can be sent one after the other, and one for an array of all.
-func appendExamples(types []eventsourcing.EventType, events []any) map[string]*huma.Example {
+// appendExamples are a request for each event alone, made from the examples of
+// its payload's fields, and one for an array.
+func appendExamples(types []eventsourcing.EventType, rules map[string]*schema.Schema) map[string]*huma.Example {
 	examples := make(map[string]*huma.Example)
 	for i := range types {
-		examples[types[i].Name] = &huma.Example{Value: events[i]}
-	}
-	return examples
-}
-
-// exampleOf makes an event from the examples of its payload's fields.
-func exampleOf(t *eventsourcing.EventType, payload *huma.Schema, n int) map[string]any {
-	fields := make(map[string]any)
-	for name, field := range payload.Properties {
-		if len(field.Examples) > 0 {
-			fields[name] = field.Examples[0]
+		t := &types[i]
+		fields := make(map[string]any)
+		for name, field := range rules[t.Name].JSONSchema().Properties {
+			if len(field.Examples) > 0 {
+				fields[name] = field.Examples[0]
+			}
+		}
+		event := map[string]any{"id": exampleID(i), "aggregate_id": exampleAggregate, "name": t.Name, "payload": fields}
+		examples[t.Name] = &huma.Example{Summary: "One event", Value: event}
+		if t.Lifecycle == eventsourcing.Creates {
+			examples["array"] = &huma.Example{Summary: "Events that are recorded all or not at all", Value: []any{event}}
 		}
 	}
-	return map[string]any{"id": exampleID(n), "aggregate_id": exampleAggregate, "name": t.Name, "payload": fields}
+	return examples
 }
 
 // componentName makes UserCreated of user.created.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -86,6 +87,7 @@ func (a *API) complete() {
 	doc.Info.License = &huma.License{Name: "MIT", Identifier: "MIT"}
 	doc.Servers = []*huma.Server{{URL: "/", Description: "The server that this document came from."}}
 	doc.Components.Headers, doc.Components.Parameters = commonHeaders(), commonParameters()
+	doc.Components.Responses = make(map[string]*huma.Response)
 	tags := make(map[string]bool)
 	for path := range doc.Paths {
 		item := doc.Paths[path]
@@ -93,7 +95,7 @@ func (a *API) complete() {
 			if op == nil {
 				continue
 			}
-			completeOperation(op)
+			a.completeOperation(op)
 			for _, tag := range op.Tags {
 				tags[tag] = true
 			}
@@ -114,27 +116,82 @@ func tagDescriptions() map[string]string {
 	}
 }
 
-func completeOperation(op *huma.Operation) {
+func (a *API) completeOperation(op *huma.Operation) {
+	if op.RequestBody != nil {
+		if media := op.RequestBody.Content["application/json"]; media != nil && media.Example == nil && len(media.Examples) == 0 {
+			media.Example = a.example(media.Schema)
+		}
+	}
 	for _, p := range op.Parameters {
 		p.Schema = undescribed(p.Schema)
 	}
 	op.Parameters = append(op.Parameters,
 		&huma.Param{Ref: "#/components/parameters/RequestID"}, &huma.Param{Ref: "#/components/parameters/Traceparent"})
-	common := commonHeaders()
+	a.shareProblems(op)
 	for _, response := range op.Responses {
-		if response.Headers == nil {
-			response.Headers = make(map[string]*huma.Param)
-		}
-		response.Headers["X-Request-ID"] = headerRef("X-Request-ID")
-		for name, header := range response.Headers {
-			if _, known := common[canonical(name)]; known {
-				delete(response.Headers, name)
-				response.Headers[canonical(name)] = headerRef(name)
-			} else {
-				header.Schema = undescribed(header.Schema)
-			}
+		if response.Ref == "" {
+			completeResponse(response)
 		}
 	}
+}
+
+func completeResponse(response *huma.Response) {
+	common := commonHeaders()
+	if response.Headers == nil {
+		response.Headers = make(map[string]*huma.Param)
+	}
+	response.Headers["X-Request-ID"] = headerRef("X-Request-ID")
+	for name, header := range response.Headers {
+		if _, known := common[canonical(name)]; known {
+			delete(response.Headers, name)
+			response.Headers[canonical(name)] = headerRef(name)
+		} else {
+			header.Schema = undescribed(header.Schema)
+		}
+	}
+}
+
+// shareProblems moves the answers of a status that stands for one problem to
+// where all operations find them.
+func (a *API) shareProblems(op *huma.Operation) {
+	shared := a.huma.OpenAPI().Components.Responses
+	for status, response := range op.Responses {
+		code := strings.Trim(response.Description, "`")
+		if response.Content[problemType] == nil || strings.Contains(code, "`") {
+			continue
+		}
+		name := componentName(strings.ReplaceAll(code, "-", "_")) + status
+		if shared[name] == nil {
+			shared[name] = response
+			completeResponse(response)
+		}
+		op.Responses[status] = &huma.Response{Ref: "#/components/responses/" + name}
+	}
+}
+
+// example makes a value from the examples of a schema's parts; nil where there
+// are none.
+func (a *API) example(s *huma.Schema) any {
+	if s != nil && s.Ref != "" {
+		s = a.Schemas().SchemaFromRef(s.Ref)
+	}
+	switch {
+	case s == nil:
+		return nil
+	case len(s.Examples) > 0:
+		return s.Examples[0]
+	case len(s.Enum) > 0:
+		return s.Enum[0]
+	case len(s.Properties) == 0:
+		return nil
+	}
+	object := make(map[string]any)
+	for name, property := range s.Properties {
+		if value := a.example(property); value != nil {
+			object[name] = value
+		}
+	}
+	return object
 }
 
 // undescribed is the schema without the description that huma repeats from

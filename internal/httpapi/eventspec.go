@@ -16,7 +16,9 @@ const (
 	schemaRef      = "#/components/schemas/"
 	recordedSchema = "RecordedEvent"
 	revisionSchema = "Revision"
-	metadataSchema = "Metadata"
+	// uncheckedSchema is of an event that may break its own rules.
+	uncheckedSchema = "UncheckedEvent"
+	metadataSchema  = "Metadata"
 )
 
 // describeEvents writes what answers show of the log into the specification:
@@ -29,11 +31,13 @@ func (a *API) describeEvents(types []eventsourcing.EventType) {
 	schemas.RegisterTypeAlias(reflect.TypeFor[eventsourcing.Time](), reflect.TypeFor[timeText]())
 	schemas.RegisterTypeAlias(reflect.TypeFor[eventsourcing.Recorded](), reflect.TypeFor[recordedEvent]())
 	schemas.Map()[metadataSchema] = metadataOf()
+	schemas.Map()[uncheckedSchema] = recordedAs(nil)
 	if len(types) == 0 { // routes alone, without a log behind them
 		schemas.Map()[recordedSchema] = recordedAs(nil)
 		return
 	}
 	union := &huma.Schema{
+		Type: huma.TypeObject,
 		Description: "A fact as the log keeps it, in the newest version of its schema. Ignore names that are not " +
 			"listed: a newer program that serves the same log may have recorded them.",
 		Discriminator: &huma.Discriminator{PropertyName: "name", Mapping: map[string]string{}},
@@ -127,9 +131,9 @@ func metadataOf() *huma.Schema {
 		Properties: map[string]*huma.Schema{
 			"correlation_id": correlation("What the events of one story have in common; GET /v1/events finds them by it."),
 			"causation_id":   correlation("The event or command that made this one happen."),
-			"trace_id":       {Description: "The trace the request belongs to; taken from its traceparent header unless given."},
 		},
-		Description: "Circumstances: the fields named here and whatever else the client keeps.",
+		Description: "Circumstances: the fields named here and whatever else the client keeps. trace_id is taken from the " +
+			"request's traceparent header unless it is given.",
 	}
 }
 
