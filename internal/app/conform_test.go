@@ -35,8 +35,6 @@ type specification struct {
 }
 
 // documented is made once: every answer of every test is held against it.
-//
-//nolint:gochecknoglobals // the specification of the program; nobody changes it
 var documented = sync.OnceValues(func() (*specification, error) {
 	set := pflag.NewFlagSet("app", pflag.ContinueOnError)
 	config.Flags(set)

@@ -11,6 +11,7 @@ import (
 
 	"onepg/internal/aggregator"
 	"onepg/internal/auth"
+	"onepg/internal/docs"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
@@ -95,6 +96,7 @@ func (a *App) routes(p parts) error {
 	}
 	api.Events(logReader{a.log, a.registry})
 	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
+	docs.Mount(api)
 	return api.Err()
 }
 
