@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs; `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fmt fmt-check tidy-check vet generate smoke bench ci deps postgresql clean
+.PHONY: help run test build lint fmt fmt-check tidy-check vet generate lint-openapi smoke bench ci deps postgresql clean
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
@@ -10,7 +10,7 @@ LINT_VERSION := v2.15.0
 LINT := .bin/golangci-lint-$(LINT_VERSION)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and serve; starts its own PostgreSQL unless APP_DATABASE_URL is set
 	@[ -n "$$APP_DATABASE_URL" ] || grep -qs '^APP_DATABASE_URL=.' .env || .ci/postgresql.sh
@@ -37,8 +37,12 @@ tidy-check: ## fail when go.mod does not list exactly what is imported
 vet: ## run go vet
 	go vet ./...
 
-generate: ## write the files that are made from code: .env.example
+generate: ## write the files that are made from code: .env.example, the golden lists
 	go test -count=1 -run TestTheExampleFileIsTheTable ./internal/config -update
+	go test -count=1 -run 'TestRoutesAndEventNamesArePublic|TestTheSpecificationIsPublic' ./internal/app -update
+
+lint-openapi: build ## lint the specification; needs node, or SKIP_NODE=1
+	.ci/lint-openapi.sh
 
 smoke: postgresql ## drive the built binary with test.http
 	go test -count=1 -tags smoke -run TestSmoke ./cmd
@@ -46,7 +50,7 @@ smoke: postgresql ## drive the built binary with test.http
 bench: postgresql build ## measure the program and what it is compared with; 15 minutes
 	./app bench
 
-ci: postgresql fmt-check tidy-check vet lint build test smoke ## everything CI checks
+ci: postgresql fmt-check tidy-check vet lint build lint-openapi test smoke ## everything CI checks
 
 deps: postgresql $(LINT) ## fetch modules and tools, to work offline afterwards
 	go mod download

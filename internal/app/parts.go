@@ -11,6 +11,7 @@ import (
 
 	"onepg/internal/aggregator"
 	"onepg/internal/auth"
+	"onepg/internal/docs"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
@@ -64,8 +65,8 @@ func (a *App) routes(p parts) error {
 		Authorize: func(r *http.Request, scope httpapi.Scope) (context.Context, error) {
 			return a.guard.Authorize(r, string(scope))
 		},
-		Origins: c.Access.Origins,
-		Ready:   a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
+		Origins: c.Access.Origins, Events: p.events,
+		Ready: a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
 		Limits: httpapi.Limits{
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
@@ -95,6 +96,7 @@ func (a *App) routes(p parts) error {
 	}
 	api.Events(logReader{a.log, a.registry})
 	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
+	docs.Mount(api)
 	return api.Err()
 }
 

@@ -21,7 +21,7 @@ type RevertRequest struct {
 }
 
 type revertBody struct {
-	ID        string `json:"id" format:"uuid" doc:"The id of the event that will be appended, made by the client: a repeated request answers as the first did." example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01"`
+	ID        string `json:"id" format:"uuid" doc:"The id of the event that will be appended, made by the client: a repeated request answers as the first did." example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0aff"`
 	ToVersion int    `json:"to_version" minimum:"1" maximum:"2147483647" doc:"The version the row is put back to." example:"1"`
 
 	id ID
