@@ -113,6 +113,8 @@ func (f finding) compared(u unit) string {
 	switch {
 	case f.Against != "":
 		return number(f.Figure) + " × " + f.Against
+	case f.Of == pace:
+		return number(f.Figure) + " × the rate"
 	case f.Of != main:
 		return string(f.Of) + " " + number(f.Figure) + " ms"
 	default:

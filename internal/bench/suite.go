@@ -28,6 +28,7 @@ func suites() []suite {
 		{"visible", prepareVisible},
 		{"stream", prepareStream},
 		{"project", prepareProject},
+		{"rebuild", prepareRebuild},
 		{"growth", prepareGrowth},
 		{"idle", prepareIdle},
 	}
@@ -70,6 +71,7 @@ type sample struct {
 	figure  float64 // in the subject's unit
 	latency *latency
 	cores   *cores
+	pace    float64 // the part of a steady rate that was taken
 }
 
 // cores says how many processor cores were busy, on average, and for whom.
@@ -104,6 +106,7 @@ const (
 	main figure = ""
 	p50  figure = "p50"
 	p99  figure = "p99"
+	pace figure = "pace"
 )
 
 // versus is the ratio to another subject, for information.
@@ -114,6 +117,10 @@ func value() check { return check{} }
 
 // latencyAt is one of the percentiles, in milliseconds.
 func latencyAt(f figure) check { return check{of: f} }
+
+// pacing is the part of a steady rate that was taken, without which a latency at
+// that rate is worth nothing.
+func pacing() check { return check{of: pace} }
 
 func (c check) least(limit float64) check {
 	c.limit = limit
@@ -128,6 +135,8 @@ func (c check) most(limit float64) check {
 // part is the figure of a sample that the check is about.
 func (c check) part(s sample) float64 {
 	switch {
+	case c.of == pace:
+		return s.pace
 	case c.of == main || s.latency == nil:
 		return s.figure
 	case c.of == p50:
