@@ -81,8 +81,10 @@ func (s *stage) overHTTP(baseline, program *server, clients int, single string) 
 	appends := s.appending(program, clients, 1)
 	return []subject{{
 		name: article, what: "one INSERT per request", unit: perSecond, run: s.appending(baseline, clients, 1),
+		point: at(seriesArticle, clients),
 	}, {
 		name: fmt.Sprintf("append/%d", clients), what: "one-event appends over HTTP", unit: perSecond, checks: checks, run: appends,
+		point: at(seriesAppend, clients),
 	}, {
 		name: fmt.Sprintf("append/%d alone", clients), what: "the same while views wait", unit: perSecond,
 		checks: []check{versus(article), versus(single)}, run: program.whileViewsWait(appends),

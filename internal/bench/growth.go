@@ -14,7 +14,9 @@ func prepareGrowth(ctx context.Context, s *stage) ([]subject, error) {
 		return nil, err
 	}
 	const clients, small = 64, "append at empty"
-	subjects := []subject{{name: small, what: "64 clients", unit: perSecond, run: s.appending(empty, clients, 1)}}
+	subjects := []subject{{
+		name: small, what: "64 clients", unit: perSecond, run: s.appending(empty, clients, 1), point: at(seriesStored, 0),
+	}}
 	var grown *server
 	for _, stored := range []int{s.options.Stored / 100, s.options.Stored / 10, s.options.Stored} {
 		if grown, err = s.programWithUsers(ctx, "grown_"+strconv.Itoa(stored), stored); err != nil {
@@ -23,6 +25,7 @@ func prepareGrowth(ctx context.Context, s *stage) ([]subject, error) {
 		subjects = append(subjects, subject{
 			name: "append at " + number(float64(stored)), what: "64 clients", unit: perSecond,
 			checks: []check{versus(small).least(0.85)}, run: s.appending(grown, clients, 1),
+			point: at(seriesStored, stored),
 		})
 	}
 	return append(subjects, storage(grown)...), nil

@@ -63,7 +63,9 @@ type subject struct {
 	what   string
 	unit   unit
 	checks []check
-	run    func(context.Context) (sample, error)
+	// point places the subject in the report's plot; nil where it is not drawn.
+	point *Point
+	run   func(context.Context) (sample, error)
 }
 
 // sample is what one round of a subject gave.
@@ -97,6 +99,7 @@ type check struct {
 	against string // the other subject's name; empty for the figure itself
 	limit   float64
 	atMost  bool // else at least; means nothing without a limit
+	reason  string
 }
 
 // figure is the part of a sample that a check is about.
@@ -132,6 +135,12 @@ func (c check) most(limit float64) check {
 	return c
 }
 
+// because adds what was found to be the reason when the target is missed.
+func (c check) because(reason string) check {
+	c.reason = reason
+	return c
+}
+
 // part is the figure of a sample that the check is about.
 func (c check) part(s sample) float64 {
 	switch {
@@ -150,9 +159,12 @@ func (c check) part(s sample) float64 {
 type finding struct {
 	Of      figure  `json:"of,omitempty"`
 	Against string  `json:"against,omitempty"`
-	Figure  float64 `json:"figure"`
+	Figure  float64 `json:"figure"` // the median of Rounds
 	Target  string  `json:"target,omitempty"`
 	Met     *bool   `json:"met,omitempty"`
+	// Reason is why a target is missed, where that was found out.
+	Reason string    `json:"reason,omitempty"`
+	Rounds []float64 `json:"rounds"`
 }
 
 // assess applies the check. A ratio is taken round by round, because what makes
@@ -166,7 +178,7 @@ func (c check) assess(own, other []sample) finding {
 		}
 		figures = append(figures, f)
 	}
-	found := finding{Of: c.of, Against: c.against, Figure: median(figures)}
+	found := finding{Of: c.of, Against: c.against, Figure: median(figures), Rounds: figures}
 	if c.limit == 0 {
 		return found
 	}
@@ -177,5 +189,8 @@ func (c check) assess(own, other []sample) finding {
 		found.Target = "≤ " + number(c.limit)
 	}
 	found.Met = &met
+	if !met {
+		found.Reason = c.reason
+	}
 	return found
 }
