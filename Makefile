@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs; `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fmt fmt-check tidy-check vet generate lint-openapi smoke bench ci deps postgresql clean
+.PHONY: help run test build lint fmt fmt-check tidy-check vet generate lint-openapi smoke bench bench-check ci deps postgresql clean
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
@@ -47,8 +47,15 @@ lint-openapi: build ## lint the specification; needs node, or SKIP_NODE=1
 smoke: postgresql ## drive the built binary with test.http
 	go test -count=1 -tags smoke -run TestSmoke ./cmd
 
-bench: postgresql build ## measure the program and what it is compared with; 15 minutes
-	./app bench
+bench: postgresql build ## measure the program and what it is compared with; half an hour
+	mkdir -p dist
+	./app bench --save dist/bench.json --plot dist/bench.svg
+
+# Growth, visibility and streams have nothing beside them to be a ratio of.
+bench-check: postgresql build ## fail when it is slower than the figures kept in the repository; 15 minutes
+	mkdir -p dist
+	./app bench --only append,lone,command,read,list,project,rebuild,idle --stored 1000000 \
+		--save dist/bench-check.json --compare internal/bench/testdata/figures.json
 
 ci: postgresql fmt-check tidy-check vet lint build lint-openapi test smoke ## everything CI checks
 

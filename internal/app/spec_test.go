@@ -113,6 +113,7 @@ func TestTheExamplesWork(t *testing.T) {
 		{operation: "process-payment", status: 200},
 		{operation: "get-payment", status: 200},
 		{operation: "list-payments", status: 200},
+		{operation: "list-payment-history", status: 200},
 		{operation: "get-daily-payment-statistics", status: 200},
 		{operation: "approve-payment", status: 200, path: flagged()},
 		{operation: "reject-payment", status: 200, path: flagged()},
