@@ -147,7 +147,9 @@ func openPools(ctx context.Context, c *config.Config, d *Database) (pools, error
 	}
 	var p pools
 	var err error
-	if p.reader, err = postgres.Open(ctx, options("api", d.URL, c.Database.PoolSize)); err != nil {
+	reader := options("api", d.URL, c.Database.PoolSize)
+	reader.PoolWait = c.Database.PoolWait
+	if p.reader, err = postgres.Open(ctx, reader); err != nil {
 		return p, err
 	}
 	if p.writer, err = postgres.Open(ctx, options("append", d.URL, writerConns)); err != nil {
