@@ -84,9 +84,11 @@ func TestBadParametersAreRefused(t *testing.T) {
 		"as_of="+present+"&cursor="+byTime, "as_of="+past+"&cursor="+then)
 	get("/v1/users", "sort=age", "sort=", "sort=-", "sort=name,email", "sort=Name", "sort=name&sort=name", "name=%00", "name=%ff", "email=%ff", "email=%00", "email=a&email=b",
 		"name="+strings.Repeat("a", 201), "email="+strings.Repeat("a", 255))
-	moments := []string{"as_of=", "as_of=x", "as_of=2026", "as_of=2026-11-21", "as_of=2026-13-01T00:00:00Z", "as_of=2026-02-30T00:00:00Z", "as_of=2026-11-21T25:00:00Z",
+	moments := []string{
+		"as_of=", "as_of=x", "as_of=2026", "as_of=2026-11-21", "as_of=2026-13-01T00:00:00Z", "as_of=2026-02-30T00:00:00Z", "as_of=2026-11-21T25:00:00Z",
 		"as_of=2026-11-21T00:00:00", "as_of=2026-11-21+00:00:00Z", "as_of=" + future, "as_of=9999-12-31T23:59:59Z", "as_of=10000-01-01T00:00:00Z", "as_of=%00", "as_of=now",
-		"as_of=1700000000", "as_of=2026-11-21T00:00:00,5Z", "as_of=" + past + "&as_of=" + past, "as_of=2026-11-21T00:00:00%2B25:00", "as_of=infinity"}
+		"as_of=1700000000", "as_of=2026-11-21T00:00:00,5Z", "as_of=" + past + "&as_of=" + past, "as_of=2026-11-21T00:00:00%2B25:00", "as_of=infinity",
+	}
 	get("/v1/users", append(moments, "as_of="+past+"&sort=name", "as_of="+past+"&name=a", "as_of="+past+"&email=a")...)
 	get("/v1/users/"+user.String(), append(moments, "version=0", "version=-1", "version=x", "version=1.0", "version=2147483648", "version=", "version=1&version=1", "version=1&as_of="+past,
 		"version=1&min_version=1", "min_version=0", "min_version=-1", "min_version=x", "min_version=", "min_version=99999999999999999999")...)
