@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs; `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fmt fmt-check tidy-check vet generate lint-openapi smoke bench ci deps postgresql clean
+.PHONY: help run test build lint fmt fmt-check tidy-check vet generate lint-openapi smoke test-browser bench ci deps postgresql clean
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
@@ -46,6 +46,9 @@ lint-openapi: build ## lint the specification; needs node, or SKIP_NODE=1
 
 smoke: postgresql ## drive the built binary with test.http
 	go test -count=1 -tags smoke -run TestSmoke ./cmd
+
+test-browser: postgresql ## look at the pages in a real Chromium; needs one, or SKIP_BROWSER=1
+	go test -count=1 -tags browser -run Browser ./internal/app
 
 bench: postgresql build ## measure the program and what it is compared with; 15 minutes
 	./app bench
