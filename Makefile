@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs; `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fmt fmt-check tidy-check vet generate lint-openapi smoke bench bench-check ci deps postgresql clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
@@ -40,12 +40,20 @@ vet: ## run go vet
 generate: ## write the files that are made from code: .env.example, the golden lists
 	go test -count=1 -run TestTheExampleFileIsTheTable ./internal/config -update
 	go test -count=1 -run 'TestRoutesAndEventNamesArePublic|TestTheSpecificationIsPublic' ./internal/app -update
+	go test -count=1 -run TestTheTypesArePublic ./internal/tsclient -update
+	.ci/client.sh compile
 
 lint-openapi: build ## lint the specification; needs node, or SKIP_NODE=1
 	.ci/lint-openapi.sh
 
 smoke: postgresql ## drive the built binary with test.http
 	go test -count=1 -tags smoke -run TestSmoke ./cmd
+
+test-client: postgresql ## try the TypeScript client with tsc and node; needs node, or SKIP_NODE=1
+	.ci/client.sh test
+
+test-browser: postgresql ## look at the pages in a real Chromium; needs one, or SKIP_BROWSER=1
+	go test -count=1 -tags browser -run Browser ./internal/app
 
 bench: postgresql build ## measure the program and what it is compared with; half an hour
 	mkdir -p dist
