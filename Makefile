@@ -52,7 +52,8 @@ smoke: postgresql ## drive the built binary with test.http
 test-client: postgresql ## try the TypeScript client with tsc and node; needs node, or SKIP_NODE=1
 	.ci/client.sh test
 
-test-browser: postgresql ## look at the pages in a real Chromium; needs one, or SKIP_BROWSER=1
+test-browser: postgresql ## drive the pages in Chromium; pictures go to dist/screenshots, SKIP_BROWSER=1 goes without
+	@.ci/chromium.sh
 	go test -count=1 -tags browser -run Browser ./internal/app
 
 bench: postgresql build ## measure the program and what it is compared with; half an hour
@@ -65,7 +66,7 @@ bench-check: postgresql build ## fail when it is slower than the figures kept in
 	./app bench --only append,lone,command,read,list,project,rebuild,idle --stored 1000000 \
 		--save dist/bench-check.json --compare internal/bench/testdata/figures.json
 
-ci: postgresql fmt-check tidy-check vet lint build lint-openapi test smoke ## everything CI checks
+ci: postgresql fmt-check tidy-check vet lint build lint-openapi test smoke test-client test-browser ## everything CI checks
 
 deps: postgresql $(LINT) ## fetch modules and tools, to work offline afterwards
 	go mod download

@@ -28,6 +28,7 @@ var layers = map[string][]string{
 	"internal/httpapi":                   {"internal/tail", "internal/eventsourcing", "internal/fault", "internal/schema", "internal/strictjson"},
 	"internal/aggregator":                {"internal/eventsourcing", "internal/fault", "internal/postgres"},
 	"internal/aggregator/aggregatortest": {"internal/aggregator", "internal/eventsourcing", "internal/eventstore", "internal/postgres"},
+	"internal/console":                   {"internal/aggregator", "internal/eventsourcing", "internal/eventstore", "internal/fault", "internal/httpapi", "internal/schema", "internal/tail"},
 	"internal/bench":                     {"internal", "migrations"},
 	"internal/eventstore":                {"internal/eventsourcing", "internal/fault", "internal/postgres"},
 	"internal/listener":                  {"internal/fault"},
