@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs; `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fmt fmt-check tidy-check vet generate smoke test-browser bench ci deps postgresql clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
@@ -10,7 +10,7 @@ LINT_VERSION := v2.15.0
 LINT := .bin/golangci-lint-$(LINT_VERSION)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and serve; starts its own PostgreSQL unless APP_DATABASE_URL is set
 	@[ -n "$$APP_DATABASE_URL" ] || grep -qs '^APP_DATABASE_URL=.' .env || .ci/postgresql.sh
@@ -37,20 +37,36 @@ tidy-check: ## fail when go.mod does not list exactly what is imported
 vet: ## run go vet
 	go vet ./...
 
-generate: ## write the files that are made from code: .env.example
+generate: ## write the files that are made from code: .env.example, the golden lists
 	go test -count=1 -run TestTheExampleFileIsTheTable ./internal/config -update
+	go test -count=1 -run 'TestRoutesAndEventNamesArePublic|TestTheSpecificationIsPublic' ./internal/app -update
+	go test -count=1 -run TestTheTypesArePublic ./internal/tsclient -update
+	.ci/client.sh compile
+
+lint-openapi: build ## lint the specification; needs node, or SKIP_NODE=1
+	.ci/lint-openapi.sh
 
 smoke: postgresql ## drive the built binary with test.http
 	go test -count=1 -tags smoke -run TestSmoke ./cmd
 
-test-browser: postgresql ## drive the console in Chromium; pictures go to dist/screenshots, SKIP_BROWSER=1 goes without
+test-client: postgresql ## try the TypeScript client with tsc and node; needs node, or SKIP_NODE=1
+	.ci/client.sh test
+
+test-browser: postgresql ## drive the pages in Chromium; pictures go to dist/screenshots, SKIP_BROWSER=1 goes without
 	@.ci/chromium.sh
-	go test -count=1 -tags browser -run TestBrowser ./internal/app
+	go test -count=1 -tags browser -run Browser ./internal/app
 
-bench: postgresql build ## measure the program and what it is compared with; 15 minutes
-	./app bench
+bench: postgresql build ## measure the program and what it is compared with; half an hour
+	mkdir -p dist
+	./app bench --save dist/bench.json --plot dist/bench.svg
 
-ci: postgresql fmt-check tidy-check vet lint build test smoke test-browser ## everything CI checks
+# Growth, visibility and streams have nothing beside them to be a ratio of.
+bench-check: postgresql build ## fail when it is slower than the figures kept in the repository; 15 minutes
+	mkdir -p dist
+	./app bench --only append,lone,command,read,list,project,rebuild,idle --stored 1000000 \
+		--save dist/bench-check.json --compare internal/bench/testdata/figures.json
+
+ci: postgresql fmt-check tidy-check vet lint build lint-openapi test smoke test-client test-browser ## everything CI checks
 
 deps: postgresql $(LINT) ## fetch modules and tools, to work offline afterwards
 	go mod download

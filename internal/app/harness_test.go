@@ -16,9 +16,6 @@ import (
 
 	"onepg/internal/app"
 	"onepg/internal/config"
-	"onepg/internal/domains"
-	"onepg/internal/domains/payments"
-	"onepg/internal/domains/users"
 	"onepg/internal/postgres/pgtest"
 )
 
@@ -31,16 +28,16 @@ type api struct {
 }
 
 // start runs the program on a fresh database.
-func start(t *testing.T) *api {
+func start(t *testing.T, flags ...string) *api {
 	t.Helper()
-	return startOn(t, pgtest.New(t))
+	return startOn(t, pgtest.New(t), flags...)
 }
 
 // startOn runs the program on a given database; several may share one. Further
 // flags are settings.
 func startOn(t *testing.T, database string, flags ...string) *api {
 	t.Helper()
-	return startLogging(t, t.Output(), slog.LevelWarn, append(flags, "--database-url="+database)...)
+	return startLogging(t, t.Output(), slog.LevelWarn, append(flags, "--database-url="+withPassword(t, database))...)
 }
 
 // startLogging runs the program with the given settings and log.
@@ -55,11 +52,12 @@ func startLogging(t *testing.T, log io.Writer, level slog.Level, flags ...string
 	if err != nil {
 		t.Fatal(err)
 	}
+	logger := slog.New(watched(t, slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	a, err := app.Start(ctx, app.Options{
 		Config: settings, Version: "test",
-		Domains: []domains.Constructor{users.New, payments.New(payments.Policy(settings.Payments))},
-		Logger:  slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
+		Domains: constructors(settings),
+		Logger:  logger,
 	})
 	if err != nil {
 		cancel()
@@ -106,7 +104,8 @@ func (a answer) into(t *testing.T, v any) {
 	}
 }
 
-// do sends a request. Headers are given as "Name: value".
+// do sends a request and holds the answer against the specification. Headers
+// are given as "Name: value".
 func (a *api) do(method, path, body string, headers ...string) answer {
 	a.t.Helper()
 	request, err := http.NewRequestWithContext(context.WithoutCancel(a.t.Context()), method, a.url+path, bytes.NewReader([]byte(body)))
@@ -130,7 +129,12 @@ func (a *api) do(method, path, body string, headers ...string) answer {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return answer{status: response.StatusCode, header: response.Header, body: string(text)}
+	if canary := canaryIn(string(text)); canary != "" && response.StatusCode >= http.StatusBadRequest {
+		a.t.Errorf("%s %s: the problem tells %q: %s", method, path, canary, text)
+	}
+	got := answer{status: response.StatusCode, header: response.Header, body: string(text)}
+	conform(a.t, method, path, got)
+	return got
 }
 
 func (a *api) get(path string, headers ...string) answer {
@@ -148,7 +152,7 @@ func event(id, aggregate uuid.UUID, name, payload string) string {
 	return `{"id":"` + id.String() + `","aggregate_id":"` + aggregate.String() + `","name":"` + name + `","payload":` + payload + `}`
 }
 
-const ada = `{"name":"Ada Lovelace","email":"ada@example.com"}`
+const ada = `{"name":"` + canaryName + `","email":"` + canaryEmail + `"}`
 
 // create appends a user and waits until the view shows it.
 func (a *api) create(payload string) uuid.UUID {

@@ -12,6 +12,7 @@ import (
 	"onepg/internal/aggregator"
 	"onepg/internal/auth"
 	"onepg/internal/config"
+	"onepg/internal/docs"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
@@ -45,7 +46,7 @@ func (a *App) assemble() (parts, error) {
 			Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
 				return a.views.Wait(ctx, views, events)
 			},
-			Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor},
+			Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor, Metadata: httpapi.Metadata},
 		})
 		if d.Err != nil {
 			return p, fmt.Errorf("domain %s: %w", d.Name, d.Err)
@@ -65,8 +66,8 @@ func (a *App) routes(p parts) error {
 		Authorize: func(r *http.Request, scope httpapi.Scope) (context.Context, error) {
 			return a.guard.Authorize(r, string(scope))
 		},
-		Origins: c.Access.Origins,
-		Ready:   a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
+		Origins: c.Access.Origins, Events: p.events,
+		Ready: a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
 		Limits: httpapi.Limits{
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
@@ -96,6 +97,7 @@ func (a *App) routes(p parts) error {
 	}
 	api.Events(logReader{a.log, a.registry})
 	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
+	docs.Mount(api)
 	if err := a.console(p); err != nil {
 		return err
 	}

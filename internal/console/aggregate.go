@@ -184,9 +184,7 @@ func (c *console) revert(d Domain) func(*gin.Context) error {
 			return err
 		}
 		in := new(httpapi.RevertRequest)
-		if err := in.Body.ID.UnmarshalText([]byte(g.PostForm("event_id"))); err != nil {
-			return httpapi.BadParameter("event_id", err.Error())
-		}
+		in.Body.ID = g.PostForm("event_id")
 		if in.Body.ToVersion, err = strconv.Atoi(g.PostForm("to_version")); err != nil || in.Body.ToVersion < 1 {
 			return httpapi.BadParameter("to_version", "expected a version, 1 or more")
 		}

@@ -45,6 +45,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
@@ -151,27 +152,26 @@ func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]event
 
 // Register tells the database which events this program appends, so that
 // append_events knows what each does to its aggregate. A newer program's
-// schema version is not taken back by an older one.
+// schema version is not taken back by an older one. A server of least right
+// cannot change what an event that is there does to its aggregate, and fails if
+// it means something else.
 func (l *Log) Register(ctx context.Context, types []eventsourcing.EventType) error {
-	rows := make([]eventTypeRow, len(types))
-	for i, t := range types {
-		rows[i] = eventTypeRow{Name: t.Name, SchemaVersion: t.SchemaVersion(), Lifecycle: string(t.Lifecycle)}
-	}
-	if len(rows) == 0 {
+	if len(types) == 0 {
 		return nil
 	}
-	_, err := l.reader.NewInsert().Model(&rows).
-		On("CONFLICT (name) DO UPDATE").
-		Set("schema_version = EXCLUDED.schema_version, lifecycle = EXCLUDED.lifecycle").
-		Where("t.schema_version <= EXCLUDED.schema_version").
-		Where("(t.schema_version, t.lifecycle) <> (EXCLUDED.schema_version, EXCLUDED.lifecycle)").
-		Exec(ctx)
+	names, versions, lifecycles := make([]string, len(types)), make([]int, len(types)), make([]string, len(types))
+	for i, t := range types {
+		names[i], versions[i], lifecycles[i] = t.Name, t.SchemaVersion(), string(t.Lifecycle)
+	}
+	_, err := l.reader.NewRaw("SELECT register_event_types(?::text[], ?::integer[], ?::text[])",
+		pgdialect.Array(names), pgdialect.Array(versions), pgdialect.Array(lifecycles)).Exec(ctx)
 	if err != nil {
 		return postgres.Fault(fmt.Errorf("register the events in event_types: %w", err))
 	}
 	return nil
 }
 
+// eventTypeRow is what the database knows of an event.
 type eventTypeRow struct {
 	bun.BaseModel `bun:"table:event_types,alias:t"`
 

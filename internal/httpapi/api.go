@@ -10,9 +10,10 @@
 // It guarantees that every error leaves as an RFC 9457 problem with a stable
 // code, that no answer shows a cause, that each request is bounded in size and
 // time, and that no route is served without a declared scope. It does not
-// decide who may do what: [Options].Authorize does. What net/http refuses
-// before there is a request (unreadable request lines, headers that never end)
-// is closed or answered by net/http in plain text.
+// decide who may do what: [Options].Authorize does. What is no request at all
+// (unreadable request lines, two lengths) leaves as a problem too, though no
+// handler, metric or log line knows of it; headers that never end are not
+// answered, their connection is closed.
 package httpapi
 
 import (
@@ -26,6 +27,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"onepg/internal/eventsourcing"
 )
 
 // Options are what the edge needs from the program around it. Logger, Clock
@@ -58,6 +61,9 @@ type Options struct {
 	// Translate gives the errors of what lies behind the handlers their meaning,
 	// such as a database that is away. It returns what it does not know.
 	Translate func(error) error
+	// Events are all that the log may hold. They are for the specification: what
+	// an answer shows of the log is one of them.
+	Events []eventsourcing.EventType
 	// SeparateOps leaves /metrics out of the API because OpsHandler is served
 	// on an address of its own.
 	SeparateOps bool
@@ -103,6 +109,7 @@ func New(opts Options) (*API, error) {
 		return nil, err //nolint:wrapcheck // gin's own words; nil cannot fail
 	}
 	a.huma = huma.NewAPI(humaConfig(opts.Version), &adapter{api: a})
+	a.describeEvents(opts.Events)
 	a.spec = sync.OnceValues(a.marshalSpec)
 	a.mountUnmatched()
 	a.mountOps()

@@ -1,10 +1,13 @@
 package httpapi
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"path"
@@ -47,11 +50,14 @@ func (a *API) pagesOf(urlPath string) (pages, bool) {
 	return pages{}, false
 }
 
-// WritePage answers with a page under the policy of all pages.
+// WritePage answers with a page under the policy of all pages, unless its
+// handler has set another.
 func WritePage(c *gin.Context, status int, html []byte) error {
 	header := c.Writer.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Content-Security-Policy", PagePolicy)
+	if header.Get("Content-Security-Policy") == "" {
+		header.Set("Content-Security-Policy", PagePolicy)
+	}
 	header.Set("Referrer-Policy", "same-origin")
 	c.Status(status)
 	if _, err := c.Writer.Write(html); err != nil {
@@ -69,6 +75,7 @@ type Assets struct {
 
 type asset struct {
 	body        []byte
+	packed      []byte // the same with gzip; nil where it is not kept so
 	contentType string
 	tag         string // of the content
 }
@@ -76,7 +83,8 @@ type asset struct {
 // Assets serves the style sheets, scripts and SVG pictures of a file system at
 // <group>/assets/<name>. They are public: what everybody can download with the
 // program is no secret, and the page that asks for a credential needs them.
-// Files of other kinds, such as notes on versions, are not served.
+// Files of other kinds, such as notes on versions, are not served. A file that is
+// kept with gzip, as name.gz, is served under its name without .gz.
 func (g *Group) Assets(files fs.FS) *Assets {
 	s := &Assets{path: g.prefix + "/assets", files: map[string]asset{}}
 	if err := s.read(files); err != nil {
@@ -89,16 +97,24 @@ func (g *Group) Assets(files fs.FS) *Assets {
 
 func (s *Assets) read(files fs.FS) error {
 	return fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error { //nolint:wrapcheck // the caller says whose they are
-		if err != nil || entry.IsDir() || assetType(name) == "" {
+		plain, zipped := strings.CutSuffix(name, ".gz")
+		if err != nil || entry.IsDir() || assetType(plain) == "" {
 			return err
 		}
-		body, err := fs.ReadFile(files, name)
-		if err != nil {
+		f := asset{contentType: assetType(plain)}
+		if f.body, err = fs.ReadFile(files, name); err != nil {
 			return err //nolint:wrapcheck // as above; fs says which
 		}
-		sum := sha256.Sum256(body)
+		sum := sha256.Sum256(f.body)
 		const enough = 12
-		s.files[name] = asset{body, assetType(name), base64.RawURLEncoding.EncodeToString(sum[:enough])}
+		f.tag = base64.RawURLEncoding.EncodeToString(sum[:enough])
+		if zipped {
+			f.packed = f.body
+			if f.body, err = unzip(f.packed); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		s.files[plain] = f
 		return nil
 	})
 }
@@ -115,6 +131,14 @@ func assetType(name string) string {
 		return "image/svg+xml"
 	}
 	return ""
+}
+
+func unzip(packed []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller says of which file
+	}
+	return io.ReadAll(r) //nolint:wrapcheck // as above
 }
 
 // URL is where a page finds a file. It changes with the content, so a browser
@@ -147,8 +171,16 @@ func (s *Assets) serve(c *gin.Context) error {
 		c.Writer.WriteHeaderNow()
 		return nil
 	}
+	body := f.body
+	if f.packed != nil {
+		header.Add("Vary", "Accept-Encoding")
+		if strings.Contains(c.Request.Header.Get("Accept-Encoding"), "gzip") {
+			header.Set("Content-Encoding", "gzip")
+			body = f.packed
+		}
+	}
 	c.Status(http.StatusOK)
-	if _, err := c.Writer.Write(f.body); err != nil {
+	if _, err := c.Writer.Write(body); err != nil {
 		return fmt.Errorf("write an asset: %w", errors.Join(c.Request.Context().Err(), err))
 	}
 	return nil

@@ -24,8 +24,8 @@ func (r *rival) Version(context.Context, uuid.UUID) (int, error) {
 	return r.version, nil
 }
 
-func (r *rival) AtVersion(context.Context, uuid.UUID, int) (*document, error) {
-	return &document{}, nil
+func (r *rival) AtVersion(context.Context, uuid.UUID, int) (*document, int64, error) {
+	return &document{}, 0, nil
 }
 
 func (r *rival) append(_ context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {

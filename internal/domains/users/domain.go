@@ -24,7 +24,7 @@ const view = "users"
 // New makes the domain.
 func New(deps domains.Deps) domains.Domain {
 	q := queries{
-		users: repository{db: deps.DB}, waitVersion: deps.WaitVersion,
+		users: newRepository(deps.DB), waitVersion: deps.WaitVersion,
 		past: aggregator.PastOf("user", evolve, deps.Past), append: deps.Append,
 	}
 	return domains.Domain{

@@ -3,7 +3,6 @@ package users
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -43,7 +42,7 @@ func (q queries) register(g *httpapi.Group) {
 	httpapi.Post(g, httpapi.Operation{
 		Path: "/{id}/revert", ID: "revert-user", Scope: "users:write", Summary: "Put a user back to what it was",
 		Description: "Appends user.reverted, so that the history is kept. Brings a deleted user back too.",
-		Status:      http.StatusCreated, Problems: httpapi.RevertRefusals(),
+		Status:      http.StatusCreated, Repeats: true, Problems: httpapi.RevertRefusals(),
 	}, q.revert)
 }
 
@@ -66,10 +65,15 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Use
 	}
 	f := filter{sort: sort.Field, desc: sort.Desc, email: in.Email, name: in.Name, limit: int64(in.Limit) + 1}
 	if after := in.After(); after != nil {
-		if _, err := time.Parse(time.RFC3339Nano, after.Key); err != nil && sort.Field != "name" {
-			return nil, httpapi.BadParameter("cursor", "is not one this server made")
+		key := after.Key
+		if sort.Field != "name" {
+			at, err := after.Time()
+			if err != nil {
+				return nil, err
+			}
+			key = eventsourcing.Time{Time: at}.String()
 		}
-		f.after, f.afterID = &after.Key, after.ID
+		f.after, f.afterID = &key, after.ID
 	}
 	rows, err := q.users.list(ctx, f)
 	if err != nil {
@@ -97,7 +101,7 @@ type oneInput struct {
 	httpapi.Waiting
 	httpapi.When
 
-	ID         httpapi.ID `path:"id" doc:"The user's id."`
+	ID         httpapi.ID `path:"id" example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01" doc:"The user's id."`
 	MinVersion int        `query:"min_version" minimum:"1" doc:"Answer only when the view shows this version or a later one."`
 }
 
@@ -128,7 +132,7 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 type historyInput struct {
 	httpapi.Paging
 
-	ID httpapi.ID `path:"id" doc:"The user's id."`
+	ID httpapi.ID `path:"id" example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01" doc:"The user's id."`
 }
 
 func (q queries) history(ctx context.Context, in *historyInput) (*httpapi.Listing[httpapi.Revision], error) {
@@ -138,7 +142,7 @@ func (q queries) history(ctx context.Context, in *historyInput) (*httpapi.Listin
 type revertInput struct {
 	httpapi.RevertRequest
 
-	ID httpapi.ID `path:"id" doc:"The user's id."`
+	ID httpapi.ID `path:"id" example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01" doc:"The user's id."`
 }
 
 func (q queries) revert(ctx context.Context, in *revertInput) (*httpapi.Reverted, error) {
