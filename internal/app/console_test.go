@@ -301,3 +301,61 @@ func TestPeopleSignInToTheConsole(t *testing.T) {
 		}
 	}
 }
+
+// The catalogue counts every event once, goes on where it was, and names what a
+// newer program recorded; pages of such an event are there too.
+func TestTheCatalogueCountsWhatWasRecorded(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	user := uuid.New()
+	counted := func() string {
+		got := a.get("/console/catalogue")
+		m := regexp.MustCompile(`name=user.created">(\d+)</a>`).FindStringSubmatch(got.body)
+		if got.status != 200 || m == nil || !strings.Contains(got.body, "events are counted") {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		return m[1]
+	}
+	a.append(user, "user.created", ada)
+	for _, want := range []string{"1", "2", "3"} {
+		if got := counted(); got != want {
+			t.Errorf("%s are counted, want %s", got, want)
+		}
+		a.append(uuid.New(), "user.created", ada)
+	}
+	id := uuid.New()
+	if _, err := connect(t, a.database).Exec(`INSERT INTO event_types (name, schema_version, lifecycle) VALUES ('user.merged', 3, 'changes');
+		SELECT * FROM append_events(ARRAY['` + id.String() + `']::uuid[], ARRAY['` + user.String() + `']::uuid[], ARRAY['user.merged'], ARRAY['{"with":1}']::json[])`); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"/console/catalogue":                   "this program does not know it",
+		"/console/events/" + id.String():       "This program cannot read the event",
+		"/console/aggregates/" + user.String(): "recorded by a newer version of this program",
+		"/console/aggregates/" + user.String() + "?version=1": "Ada Lovelace",
+		"/console/events?name=user.merged":                    "user.merged",
+	} {
+		if got := a.get(path); got.status != 200 || !strings.Contains(got.body, want) {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+}
+
+// Somebody who has a position, an id, a name or a correlation finds what it is.
+func TestTheConsoleFindsWhatSomebodyHasAnIDOf(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	user, id := uuid.New(), uuid.New()
+	a.post(strings.TrimSuffix(event(id, user, "user.created", ada), "}") + `,"metadata":{"correlation_id":"order 7/é"}}`)
+	for q, want := range map[string]string{
+		"1": "/console/events/" + id.String(), " " + strings.ToUpper(id.String()) + " ": "/console/events/" + id.String(),
+		user.String(): "/console/aggregates/" + user.String(), "user.created": "/console/events?name=user.created",
+		"order 7/é": "/console/events?correlation_id=order+7%2F%C3%A9", "": "/console/events",
+		"2": "", uuid.NewString(): "", uuid.Nil.String(): "", "user.unknown": "", "99999999999999999999": "", "-1": "",
+	} {
+		got := a.browse(http.MethodGet, "/console/find?q="+url.QueryEscape(q), "")
+		if location := got.header.Get("Location"); location != want || (want == "") != (got.status == 404) {
+			t.Errorf("%q leads to %d %q, want %q", q, got.status, location, want)
+		}
+	}
+}
