@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs; `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fmt fmt-check tidy-check vet generate smoke bench ci deps postgresql clean
+.PHONY: help run test build lint fmt fmt-check tidy-check vet generate smoke fault bench ci deps postgresql clean
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
@@ -35,13 +35,16 @@ tidy-check: ## fail when go.mod does not list exactly what is imported
 	go mod tidy -diff
 
 vet: ## run go vet
-	go vet ./...
+	go vet -tags smoke,fault ./...
 
 generate: ## write the files that are made from code: .env.example
 	go test -count=1 -run TestTheExampleFileIsTheTable ./internal/config -update
 
 smoke: postgresql ## drive the built binary with test.http
 	go test -count=1 -tags smoke -run TestSmoke ./cmd
+
+fault: postgresql ## break the program and PostgreSQL under load and judge what is left; LONG=1 for all of it, SEED=n to repeat
+	go test -count=1 -v -tags fault -timeout $(if $(LONG),2h,20m) -run TestFaults ./internal/chaos $(if $(LONG),-long) $(if $(SEED),-seed $(SEED))
 
 bench: postgresql build ## measure the program and what it is compared with; 15 minutes
 	./app bench
