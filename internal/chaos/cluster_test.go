@@ -22,7 +22,6 @@ import (
 type cluster struct {
 	options embedded.Options
 	server  *embedded.Server
-	proxy   *proxy
 	admin   *sql.DB // of the database postgres
 }
 
@@ -33,10 +32,8 @@ func startCluster(ctx context.Context, dir string, watcher []string, settings ma
 	if err := c.start(ctx); err != nil {
 		return nil, err
 	}
-	var err error
-	c.proxy, err = newProxy(c.socket())
 	c.admin = connect(c.direct("postgres"))
-	return c, err
+	return c, nil
 }
 
 func (c *cluster) start(ctx context.Context) (err error) {
@@ -45,7 +42,6 @@ func (c *cluster) start(ctx context.Context) (err error) {
 }
 
 func (c *cluster) close() error {
-	c.proxy.close()
 	_ = c.admin.Close()
 	return c.server.Close()
 }

@@ -30,7 +30,7 @@ type proxy struct {
 	frozen bool                                    // no byte passes, and no end of a connection either
 	refuse bool                                    // new connections are closed at once
 	delay  func() time.Duration                    // on each way, in order; nil for none
-	trap   func(app, statement string) (v verdict) // asked before each statement; nil for none
+	trap   func(l *link, statement string) verdict // asked before each statement; nil for none
 }
 
 // A verdict is what happens to a statement.
@@ -84,6 +84,11 @@ func (p *proxy) set(change func()) {
 	defer p.change.L.Unlock()
 	change()
 	p.change.Broadcast()
+}
+
+// heal ends every fault but those of single connections.
+func (p *proxy) heal() {
+	p.set(func() { p.frozen, p.refuse, p.delay, p.trap = false, false, nil, nil })
 }
 
 // cut closes every connection there is.
@@ -179,7 +184,7 @@ func (p *proxy) judge(l *link, statement string) {
 	if trap == nil {
 		return
 	}
-	switch v := trap(l.app, statement); v {
+	switch v := trap(l, statement); v {
 	case pass:
 	case holdBefore:
 		p.set(func() { l.held = true })

@@ -24,6 +24,7 @@ type replica struct {
 	address      string
 	dir          string // working directory and log
 	args, env    []string
+	proxy        *proxy // its way to the database; nil where it has one of its own
 
 	mu      sync.Mutex
 	process *exec.Cmd

@@ -92,6 +92,8 @@ type scenario struct {
 	long     bool
 	// alone says that no load runs but what the scenario makes itself.
 	alone bool
+	// own says that the scenario starts the replicas, and the load, itself.
+	own bool
 	// args are settings of the program for this scenario.
 	args []string
 	run  func(*run)
@@ -108,6 +110,7 @@ type run struct {
 
 	ctx      context.Context
 	database string
+	direct   string // the database's URL, past the proxies
 	replicas []*replica
 	log      *recorder
 	load     *load
@@ -129,7 +132,7 @@ func (s *suite) play(t *testing.T, sc scenario) {
 	defer func() { s.tally.add(r.result) }()
 	r.prepare()
 	t.Cleanup(r.clear)
-	if !sc.alone {
+	if !sc.alone && !sc.own {
 		r.loadUp()
 	}
 	sc.run(r)
@@ -168,21 +171,35 @@ func (r *run) prepare() {
 		return '_'
 	}, r.name)
 	r.exec(`CREATE DATABASE ` + r.database)
+	r.direct = r.cluster.direct(r.database)
 	var err error
 	r.log, err = newRecorder(filepath.Join(r.dir, r.database+".ndjson"))
 	r.must(err)
+	if r.own {
+		return
+	}
 	for _, name := range []string{"a", "b"} {
-		r.addReplica(name, r.binary)
+		r.must(r.addReplica(name, r.binary).start(r.ctx))
 	}
 }
 
+// addReplica makes a replica with its own network to the cluster, and does not
+// start it.
 func (r *run) addReplica(name, binary string) *replica {
 	p, err := newReplica(name, binary, filepath.Join(r.dir, r.database), r.args...)
 	r.must(err)
-	p.env = []string{"APP_DATABASE_URL=" + r.cluster.proxy.url(r.database)}
+	p.proxy, err = newProxy(r.cluster.socket())
+	r.must(err)
+	p.env = []string{"APP_DATABASE_URL=" + p.proxy.url(r.database)}
 	r.replicas = append(r.replicas, p)
-	r.must(p.start(r.ctx))
 	return p
+}
+
+// network does the same to the network of each replica.
+func (r *run) network(do func(*proxy)) {
+	for _, p := range r.replicas {
+		do(p.proxy)
+	}
 }
 
 // exec runs a statement on the server, past the proxy, in the database postgres.
@@ -196,7 +213,7 @@ func (r *run) exec(statement string) {
 // sql runs a statement in the scenario's database.
 func (r *run) sql(statement string) {
 	r.Helper()
-	db := connect(r.cluster.direct(r.database))
+	db := connect(r.direct)
 	defer db.Close()
 	if _, err := db.ExecContext(r.ctx, statement); err != nil {
 		r.Fatalf("%s: %v", statement, err)
@@ -288,7 +305,7 @@ func (r *run) finish() {
 	r.clean()
 	h, err := r.log.close()
 	r.must(err)
-	db := connect(r.cluster.direct(r.database))
+	db := connect(r.direct)
 	defer db.Close()
 	s, err := readState(r.ctx, db)
 	r.must(err)
@@ -298,7 +315,7 @@ func (r *run) finish() {
 	r.stillFailing(h)
 	r.result.events, r.result.requests = len(s.events), len(h.ops)
 	verify := exec.CommandContext(r.ctx, r.binary, "verify")
-	verify.Dir, verify.Env = r.dir, append(environment(), "APP_DATABASE_URL="+r.cluster.direct(r.database))
+	verify.Dir, verify.Env = r.dir, append(environment(), "APP_DATABASE_URL="+r.direct)
 	if out, err := verify.CombinedOutput(); err != nil {
 		r.broken("P7", "app verify: %v\n%s", err, out)
 	}
@@ -318,7 +335,7 @@ func (r *run) stillFailing(h history) {
 
 // caughtUp waits until every view and every reader is at the end of the log.
 func (r *run) caughtUp() {
-	db := connect(r.cluster.direct(r.database))
+	db := connect(r.direct)
 	defer db.Close()
 	deadline := time.Now().Add(normal)
 	for {
@@ -374,14 +391,16 @@ func (r *run) clear() {
 	for _, reader := range r.readers {
 		reader.cancel()
 	}
-	r.cluster.proxy.set(func() {
-		r.cluster.proxy.frozen, r.cluster.proxy.refuse, r.cluster.proxy.delay, r.cluster.proxy.trap = false, false, nil, nil
-	})
+	for _, p := range r.replicas {
+		if p.proxy != nil {
+			p.proxy.close()
+		}
+	}
 	db := r.cluster.admin
 	_, _ = db.ExecContext(context.WithoutCancel(r.ctx), `DROP DATABASE IF EXISTS `+r.database+` WITH (FORCE)`) // the cluster goes soon
 }
 
 // scenarios are all there are, in the order in which they run.
 func scenarios() []scenario {
-	return slices.Concat(appFaults())
+	return slices.Concat(appFaults(), postgresFaults(), networkFaults(), viewFaults(), streamFaults(), operationFaults())
 }
