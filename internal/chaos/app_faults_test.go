@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -24,7 +25,11 @@ func appFaults() []scenario {
 }
 
 // rng is a source of choices of the scenario's own.
-func (r *run) rng() *rand.Rand { return rand.New(rand.NewPCG(r.seed, uint64(len(r.scenario.name)))) }
+func (r *run) rng() *rand.Rand {
+	h := fnv.New64()
+	_, _ = h.Write([]byte(r.scenario.name)) // a hash takes everything
+	return rand.New(rand.NewPCG(r.seed, h.Sum64()))
+}
 
 // either gives the number for the short or the long form.
 func either(short, longer int) int {
@@ -69,7 +74,7 @@ func killAtEachStep(r *run) {
 			})
 			select {
 			case <-reached:
-			case <-time.After(3 * time.Second):
+			case <-time.After(1500 * time.Millisecond):
 				// Not each statement comes again: the other replica may have the views.
 				victim.proxy.heal()
 				continue

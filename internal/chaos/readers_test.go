@@ -114,13 +114,10 @@ func messages(lines *bufio.Reader, got func(position int64, id string)) error {
 			if err != nil {
 				return fmt.Errorf("id %q: %w", id, err)
 			}
-			var event struct {
-				ID string `json:"id"`
-			}
-			if err := json.Unmarshal([]byte(data), &event); err != nil {
-				return fmt.Errorf("data %q: %w", data, err)
-			}
-			got(position, event.ID)
+			// Why not decoded: 500 clients on two cores.
+			_, rest, _ := strings.Cut(data, `"id":"`)
+			event, _, _ := strings.Cut(rest, `"`)
+			got(position, event)
 			data = ""
 		}
 	}

@@ -122,6 +122,13 @@ func (r *replica) disturbed(since time.Time) bool {
 	return r.isDown || r.upset.After(since)
 }
 
+// disturbedNow reports whether the process is dead or frozen by our doing.
+func (r *replica) disturbedNow() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.isDown
+}
+
 func (r *replica) signal(s syscall.Signal) error {
 	switch s {
 	case syscall.SIGKILL, syscall.SIGTERM, syscall.SIGSTOP:

@@ -19,6 +19,8 @@ type result struct {
 	name             string
 	promises         []string
 	faults, kills    int
+	failed           int           // requests that were answered 503 or not at all
+	slowest          time.Duration // request
 	events, requests int
 	resumed          int
 	recovery         time.Duration
@@ -60,9 +62,9 @@ func promised() [][2]string {
 // it breaks.
 func (t *tally) table() string {
 	one := table.NewWriter()
-	one.AppendHeader(table.Row{"scenario", "faults", "kills", "events", "requests", "resumed", "normal after", "violations"})
+	one.AppendHeader(table.Row{"scenario", "faults", "kills", "events", "requests", "failed", "slowest", "resumed", "normal after", "violations"})
 	for _, r := range t.results {
-		one.AppendRow(table.Row{r.name, r.faults, r.kills, r.events, r.requests, r.resumed, r.recovery.Round(time.Millisecond), len(r.violations)})
+		one.AppendRow(table.Row{r.name, r.faults, r.kills, r.events, r.requests, r.failed, r.slowest.Round(time.Millisecond), r.resumed, r.recovery.Round(time.Millisecond), len(r.violations)})
 	}
 	all := table.NewWriter()
 	all.AppendHeader(table.Row{"", "promise", "scenarios", "faults", "kills", "events", "violations"})

@@ -255,11 +255,17 @@ func (r *run) fault(kills int) {
 // replica serves as if nothing had been: it appends, and its views show it.
 func (r *run) over() {
 	r.Helper()
+	r.overAt(r.replicas...)
+}
+
+// overAt is over for some of the replicas.
+func (r *run) overAt(replicas ...*replica) {
+	r.Helper()
 	r.ended = r.log.now()
 	began := time.Now()
 	c := newClient("probe", r.log)
 	defer c.close()
-	for _, p := range r.replicas {
+	for _, p := range replicas {
 		for !r.serves(c, p) {
 			if since := time.Since(began); since > 3*normal {
 				r.broken("P9", "%s does not serve %v after the fault's end", p.name, since.Round(time.Second))
@@ -314,6 +320,14 @@ func (r *run) finish() {
 	}
 	r.stillFailing(h)
 	r.result.events, r.result.requests = len(s.events), len(h.ops)
+	for _, o := range h.ops {
+		if o.Outcome == unknown && !o.Excused {
+			r.result.failed++
+		}
+		if !o.Excused {
+			r.result.slowest = max(r.result.slowest, o.Ended-o.Invoked)
+		}
+	}
 	verify := exec.CommandContext(r.ctx, r.binary, "verify")
 	verify.Dir, verify.Env = r.dir, append(environment(), "APP_DATABASE_URL="+r.direct)
 	if out, err := verify.CombinedOutput(); err != nil {
