@@ -3,8 +3,6 @@
 package chaos
 
 import (
-	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -72,11 +70,12 @@ func (r *run) embed(data string) {
 		r.replicas = append(r.replicas, p)
 		r.must(p.start(r.ctx))
 	}
-	text, err := os.ReadFile(filepath.Join(data, "pgdata", "postmaster.pid"))
+	// One user more, so that the server is there to be judged when the replicas
+	// have stopped.
+	server, err := embedded.Start(r.ctx, embedded.Options{DataDir: data})
 	r.must(err)
-	lines := strings.Split(string(text), "\n")
-	socket := url.Values{"host": {filepath.Join(lines[4], ".s.PGSQL."+lines[3])}, "sslmode": {"disable"}}
-	r.direct = "postgres://postgres@/onepg?" + socket.Encode()
+	r.Cleanup(func() { _ = server.Close() })
+	r.direct = server.URL()
 }
 
 // killMigrator runs two migrators at once on an empty database, kills one at

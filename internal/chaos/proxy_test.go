@@ -51,8 +51,8 @@ const (
 type link struct {
 	client, server net.Conn
 	app            string // as the client calls itself
-	held           bool   // until the end
-	mute           bool   // the answers of the server are kept
+	held           bool   // the client's statements are kept; belongs to questions
+	mute           bool   // the server's answers are kept; change guards this and the next
 	doomed         bool   // the next answer ends it
 }
 
@@ -138,9 +138,9 @@ func (p *proxy) serve(client net.Conn) {
 }
 
 // gate waits while nothing may pass, and takes the network's time.
-func (p *proxy) gate(l *link, shut func() bool) {
+func (p *proxy) gate() {
 	p.change.L.Lock()
-	for (p.frozen || shut()) && !p.closed {
+	for p.frozen && !p.closed {
 		p.change.Wait()
 	}
 	delay := p.delay
@@ -163,7 +163,11 @@ func (p *proxy) questions(l *link) {
 	}
 	message := startup
 	for {
-		p.gate(l, func() bool { return l.held })
+		p.gate()
+		if l.held { // to the end of the client, which the server has to see
+			_, _ = io.Copy(io.Discard, l.client)
+			return
+		}
 		if _, err := l.server.Write(message); err != nil {
 			return
 		}
@@ -187,7 +191,7 @@ func (p *proxy) judge(l *link, statement string) {
 	switch v := trap(l, statement); v {
 	case pass:
 	case holdBefore:
-		p.set(func() { l.held = true })
+		l.held = true
 	case holdAfter:
 		p.set(func() { l.mute = true })
 	case cutAfter:
@@ -201,11 +205,14 @@ func (p *proxy) answers(l *link) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := l.server.Read(buffer)
-		p.gate(l, func() bool { return l.mute })
+		p.gate()
 		p.change.L.Lock()
-		doomed := l.doomed
+		doomed, mute := l.doomed, l.mute
 		p.change.L.Unlock()
-		if doomed {
+		if mute {
+			_, _ = io.Copy(io.Discard, l.server)
+		}
+		if doomed || mute {
 			return
 		}
 		if _, writeErr := l.client.Write(buffer[:n]); err != nil || writeErr != nil {

@@ -32,7 +32,7 @@ func stalledClients(r *run) {
 		r.must(err)
 		defer conn.Close()
 		r.must(conn.(*net.TCPConn).SetReadBuffer(4 << 10))
-		_, err = fmt.Fprintf(conn, "GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: test\r\n\r\n")
+		_, err = fmt.Fprintf(conn, "GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		r.must(err)
 	}
 	r.result.faults += clients

@@ -1,8 +1,10 @@
 package tail_test
 
 import (
+	"bufio"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +12,7 @@ import (
 
 // stall opens a stream of events from the beginning on a connection with small
 // buffers and does not read from it.
-func (r *replica) stall(t *testing.T) {
+func (r *replica) stall(t *testing.T) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{Timeout: patience}
 	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(r.url, "http://"))
@@ -25,9 +27,10 @@ func (r *replica) stall(t *testing.T) {
 	if err := tcp.SetReadBuffer(4 << 10); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fprintf(conn, "GET %s?after=0 HTTP/1.1\r\nHost: test\r\n\r\n", eventStream); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET %s?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n", eventStream); err != nil {
 		t.Fatal(err)
 	}
+	return conn
 }
 
 // bulky is n users whose events are as large as a name may be.
@@ -37,6 +40,45 @@ func bulky(n int) []event {
 		events[i].Payload["name"] = strings.Repeat("x", 200)
 	}
 	return events
+}
+
+func TestClientsThatStopReadingAreDroppedWhileOthersFlow(t *testing.T) {
+	t.Parallel()
+	const stalled = 10
+	r := start(t, "--answer-timeout=2s")
+	for range 40 {
+		r.append(bulky(250)...) // more than the 4 MiB that fit between two sockets
+	}
+	var conns []net.Conn
+	for range stalled {
+		conns = append(conns, r.stall(t))
+	}
+	c := r.follow(eventStream, live)
+	c.run(r.append(someone(100)...))
+	r.eventually("the stalled are dropped", func() bool {
+		return r.metric(`onepg_stream_clients_dropped_total{reason="stalled",stream="events"}`) == stalled
+	})
+	if n := r.metric(`onepg_stream_clients{stream="events"}`); n != 1 {
+		t.Errorf("%v clients are left, want the one that reads", n)
+	}
+	c.run(r.append(someone(100)...))
+
+	// What a dropped client got is whole messages and perhaps a broken last one,
+	// and it goes on from there.
+	res, err := http.ReadResponse(bufio.NewReader(conns[0]), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	got := &client{tb: t, body: res.Body, lines: bufio.NewReader(res.Body), leave: func() { _ = conns[0].Close() }}
+	if err := got.end(); err == nil {
+		t.Error("a client that was dropped sees a clean end")
+	}
+	if got.lastID == 0 {
+		t.Fatal("the dropped client got nothing")
+	}
+	again := r.follow(eventStream, got.lastID)
+	again.run(got.lastID + 100)
 }
 
 func TestAClientThatIsOverrunWhileItStallsIsCutOffAtOnce(t *testing.T) {
