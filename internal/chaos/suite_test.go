@@ -49,22 +49,16 @@ func TestFaults(t *testing.T) {
 
 func newSuite(t *testing.T) *suite {
 	t.Helper()
-	s := &suite{dir: *keep, seed: cmp.Or(*seedFlag, uint64(time.Now().UnixNano()))}
-	if s.dir == "" {
-		var err error
-		if s.dir, err = os.MkdirTemp("", "onepg-faults-"); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if !t.Failed() {
-				_ = os.RemoveAll(s.dir)
-			}
-		})
-	}
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+	s := &suite{seed: cmp.Or(*seedFlag, uint64(time.Now().UnixNano()))}
+	var err error
+	if s.dir, err = os.MkdirTemp(*keep, "onepg-faults-"); err != nil {
 		t.Fatal(err)
 	}
-	var err error
+	t.Cleanup(func() {
+		if *keep == "" && !t.Failed() {
+			_ = os.RemoveAll(s.dir)
+		}
+	})
 	if s.dir, err = filepath.Abs(s.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +105,7 @@ type run struct {
 	ctx      context.Context
 	database string
 	direct   string // the database's URL, past the proxies
+	verifier string // the program for app verify, if it is not the suite's
 	replicas []*replica
 	log      *recorder
 	load     *load
@@ -328,7 +323,7 @@ func (r *run) finish() {
 			r.result.slowest = max(r.result.slowest, o.Ended-o.Invoked)
 		}
 	}
-	verify := exec.CommandContext(r.ctx, r.binary, "verify")
+	verify := exec.CommandContext(r.ctx, cmp.Or(r.verifier, r.binary), "verify")
 	verify.Dir, verify.Env = r.dir, append(environment(), "APP_DATABASE_URL="+r.direct)
 	if out, err := verify.CombinedOutput(); err != nil {
 		r.broken("P7", "app verify: %v\n%s", err, out)
@@ -337,8 +332,12 @@ func (r *run) finish() {
 
 // stillFailing finds requests that failed although the fault was over for long.
 func (r *run) stillFailing(h history) {
+	late := 0
 	for _, o := range h.ops {
 		if o.Outcome == unknown && !o.Excused && r.ended > 0 && o.Invoked > r.ended+normal {
+			if late++; late > maxReported {
+				continue
+			}
 			r.broken("P9", "%s %s failed %v after the fault's end: %d %s", o.Client, o.Route, (o.Invoked - r.ended).Round(time.Millisecond), o.Status, o.Detail)
 		}
 		if o.Outcome == unknown && r.ended > 0 && o.Invoked > r.ended {
@@ -354,9 +353,10 @@ func (r *run) caughtUp() {
 	deadline := time.Now().Add(normal)
 	for {
 		var head, slowest int64
-		r.must(db.QueryRowContext(r.ctx, `SELECT h."position", (SELECT min("position") FROM view_positions WHERE view NOT LIKE '%_rebuild')
-			FROM event_log_head h`).Scan(&head, &slowest))
-		behind := slowest < head
+		var parked int
+		r.must(db.QueryRowContext(r.ctx, `SELECT h."position", (SELECT min("position") FROM view_positions WHERE view NOT LIKE '%_rebuild'),
+			(SELECT count(*) FROM view_parked) FROM event_log_head h`).Scan(&head, &slowest, &parked))
+		behind := slowest < head || parked > 0
 		for _, reader := range r.readers {
 			behind = behind || reader.reached() < head
 		}
@@ -416,5 +416,5 @@ func (r *run) clear() {
 
 // scenarios are all there are, in the order in which they run.
 func scenarios() []scenario {
-	return slices.Concat(appFaults(), postgresFaults(), networkFaults(), viewFaults(), streamFaults(), operationFaults())
+	return slices.Concat(appFaults(), postgresFaults(), networkFaults(), viewFaults(), streamFaults(), operationFaults(), longFaults())
 }
