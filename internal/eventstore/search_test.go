@@ -151,7 +151,7 @@ func explain(t *testing.T, db *bun.DB, l *eventstore.Log, s eventstore.Search) s
 		t.Fatal(err)
 	}
 	var lines []string
-	if err := db.NewRaw("EXPLAIN " + strings.ReplaceAll(hook.text, "?", "??")).Scan(t.Context(), &lines); err != nil {
+	if err := db.NewRaw("EXPLAIN "+strings.ReplaceAll(hook.text, "?", "??")).Scan(t.Context(), &lines); err != nil {
 		t.Fatal(err)
 	}
 	return strings.Join(lines, "\n")
