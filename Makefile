@@ -35,7 +35,7 @@ tidy-check: ## fail when go.mod does not list exactly what is imported
 	go mod tidy -diff
 
 vet: ## run go vet
-	go vet ./...
+	go vet -tags smoke,client,browser,fault ./...
 
 generate: ## write the files that are made from code: .env.example, the golden lists
 	go test -count=1 -run TestTheExampleFileIsTheTable ./internal/config -update
@@ -51,6 +51,9 @@ smoke: postgresql ## drive the built binary with test.http
 
 test-client: postgresql ## try the TypeScript client with tsc and node; needs node, or SKIP_NODE=1
 	.ci/client.sh test
+
+fault: postgresql ## break the program and PostgreSQL under load and judge what is left; LONG=1 for all of it, SEED=n to repeat
+	go test -count=1 -v -tags fault -timeout $(if $(LONG),2h,20m) -run TestFaults ./internal/chaos $(if $(LONG),-long) $(if $(SEED),-seed $(SEED))
 
 test-browser: postgresql ## drive the pages in Chromium; pictures go to dist/screenshots, SKIP_BROWSER=1 goes without
 	@.ci/chromium.sh

@@ -23,6 +23,7 @@ var layers = map[string][]string{
 	"main":                               {"cmd"},
 	"internal/app":                       {"internal", "migrations"},
 	"internal/auth":                      {"internal/eventsourcing", "internal/fault", "internal/postgres"},
+	"internal/chaos":                     {},
 	"internal/docs":                      {"internal/httpapi"},
 	"internal/doctor":                    {"internal/config", "internal/fault", "internal/listener", "internal/migrate", "internal/postgres"},
 	"internal/httpapi":                   {"internal/tail", "internal/eventsourcing", "internal/fault", "internal/schema", "internal/strictjson"},
