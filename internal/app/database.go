@@ -147,19 +147,15 @@ func openPools(ctx context.Context, c *config.Config, d *Database) (pools, error
 	}
 	var p pools
 	var err error
-	if p.reader, err = postgres.Open(ctx, options("api", d.URL, c.Database.PoolSize)); err != nil {
+	reader := options("api", d.URL, c.Database.PoolSize)
+	reader.PoolWait = c.Database.PoolWait
+	if p.reader, err = postgres.Open(ctx, reader); err != nil {
 		return p, err
 	}
 	if p.writer, err = postgres.Open(ctx, options("append", d.URL, writerConns)); err != nil {
 		return p, err
 	}
-	views := options("views", d.URL, 1)
-	// Why: what a crash of PostgreSQL takes from a view, rows, locks and position
-	// together, is applied again from the log. Waiting for the disk would hold
-	// up appends too, because commits that notify wait for each other: where a
-	// flush takes 1 ms, they are 1.4 times as fast at 64 connections without.
-	views.Settings = map[string]string{"synchronous_commit": "off"}
-	if p.views, err = postgres.Open(ctx, views); err != nil {
+	if p.views, err = postgres.Open(ctx, options("views", d.URL, 1)); err != nil {
 		return p, err
 	}
 	if p.rebuild, err = postgres.Open(ctx, d.forRebuilds()); err != nil {

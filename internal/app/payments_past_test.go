@@ -53,9 +53,9 @@ type listed struct {
 	CustomerName *string `json:"customer_name"`
 }
 
-// story lets a payment be flagged, its customer change the name, a person
+// paymentStory lets a payment be flagged, its customer change the name, a person
 // approve, and the customer go. It keeps what the live view showed after each.
-func (a *api) story(payment, customer uuid.UUID) []seen {
+func (a *api) paymentStory(payment, customer uuid.UUID) []seen {
 	a.t.Helper()
 	named := func(name, status string) func(listed) bool {
 		return func(l listed) bool {
@@ -81,7 +81,7 @@ func TestAPaymentIsReadAsTheViewShowedIt(t *testing.T) {
 	a := start(t)
 	payment, customer := uuid.New(), uuid.New()
 	path := "/v1/payments/" + payment.String()
-	for _, s := range a.story(payment, customer) {
+	for _, s := range a.paymentStory(payment, customer) {
 		got := a.get(path + "?" + asOf(s.moment.Time))
 		if got.status != http.StatusOK || canonical(t, json.RawMessage(got.body)) != s.row || got.header.Get("ETag") != fmt.Sprintf(`"%d"`, s.version) {
 			t.Errorf("at %s: %d with ETag %s: %s\nwant %s", s.moment, got.status, got.header.Get("ETag"), got.body, s.row)
@@ -123,7 +123,7 @@ func TestTheHistoryOfAPaymentRebuildsIt(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	payment := uuid.New()
-	a.story(payment, uuid.New())
+	a.paymentStory(payment, uuid.New())
 	var revisions []revision
 	path := "/v1/payments/" + payment.String() + "/history?limit=2"
 	for path != "" {

@@ -78,6 +78,8 @@ type Log struct {
 	closing chan struct{} // closed by Close: no new requests
 	closed  sync.WaitGroup
 	once    sync.Once
+
+	answerTimeout time.Duration // the constant, but for tests
 }
 
 const (
@@ -94,6 +96,11 @@ const (
 	// batchTimeout ends a call the server does not answer. It is longer than
 	// the server's own statement_timeout, which should come first.
 	batchTimeout = 8 * time.Second
+	// answerTimeout bounds an Append, whatever becomes of its batch. Why: behind
+	// a connection that went silent a batch takes two batchTimeouts, its own and
+	// the repetition's, and who came meanwhile waits for both and then for as
+	// long again: 24 s were measured, and 12 s are promised.
+	answerTimeout = 10 * time.Second
 )
 
 // Open starts the flushers.
@@ -106,6 +113,8 @@ func Open(o Options) *Log {
 		snapshots: make(chan eventsourcing.Snapshot, snapshotQueue),
 		queue:     make(chan *request, queueLength),
 		closing:   make(chan struct{}),
+
+		answerTimeout: answerTimeout,
 	}
 	l.closed.Go(l.writeSnapshots)
 	for range flushers {
@@ -125,10 +134,12 @@ func (l *Log) Close() {
 //
 // It fails with a [fault.Error]: Conflict with the code version-conflict,
 // aggregate-exists, aggregate-missing or aggregate-deleted; Invalid with
-// event-id-reused; Unavailable when the database is away or ctx ends first, in
-// which case the events may or may not be recorded and the same request may be
-// repeated.
+// event-id-reused; Unavailable when the database is away, does not answer within
+// 10 s, or ctx ends first, in which case the events may or may not be recorded
+// and the same request may be repeated.
 func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.answerTimeout)
+	defer cancel()
 	r := &request{ctx: ctx, events: events, done: make(chan outcome, 1)}
 	select {
 	case <-l.closing:

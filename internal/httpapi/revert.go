@@ -23,20 +23,23 @@ type RevertRequest struct {
 type revertBody struct {
 	ID        string `json:"id" format:"uuid" doc:"The id of the event that will be appended, made by the client: a repeated request answers as the first did." example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0aff"`
 	ToVersion int    `json:"to_version" minimum:"1" maximum:"2147483647" doc:"The version the row is put back to." example:"1"`
-
-	id ID
 }
 
-// Resolve reads the id. Why not an ID in the body: that it cannot be decoded would
-// be said of the whole body.
+// Resolve checks the id. Why it is no ID in the body: that it cannot be decoded
+// would be said of the whole body.
 func (b *revertBody) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
 	if b.ID == "" {
 		return nil // which is said already
 	}
-	if err := b.id.UnmarshalText([]byte(b.ID)); err != nil {
+	if _, err := b.eventID(); err != nil {
 		return []error{&huma.ErrorDetail{Location: at.With("id"), Message: err.Error()}}
 	}
 	return nil
+}
+
+func (b *revertBody) eventID() (id ID, err error) {
+	err = id.UnmarshalText([]byte(b.ID))
+	return id, err
 }
 
 // RevertRefusals are the problems that [Reverting.Do] may answer with.
@@ -123,6 +126,10 @@ func (r Reverting[Row]) Do(ctx context.Context, id ID, in *RevertRequest) (*Reve
 // event makes the event against the present state.
 func (r Reverting[Row]) event(ctx context.Context, id ID, in *RevertRequest) (eventsourcing.Event, error) {
 	var none eventsourcing.Event
+	own, err := in.Body.eventID()
+	if err != nil {
+		return none, fault.Validation([]fault.Field{{Pointer: "/id", Detail: err.Error()}})
+	}
 	current, err := r.Past.Version(ctx, id.UUID)
 	if err != nil {
 		return none, err
@@ -144,7 +151,7 @@ func (r Reverting[Row]) event(ctx context.Context, id ID, in *RevertRequest) (ev
 		return none, fmt.Errorf("encode the payload of %s: %w", name, err)
 	}
 	e := eventsourcing.Event{
-		ID: in.Body.id.UUID, AggregateID: id.UUID, Name: name, Payload: text, Metadata: Metadata(ctx),
+		ID: own.UUID, AggregateID: id.UUID, Name: name, Payload: text, Metadata: Metadata(ctx),
 	}
 	if in.Match().Version == nil {
 		e.ExpectedVersion = &current

@@ -55,7 +55,7 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Lis
 	if in.Given() {
 		return httpapi.ReadListPast(ctx, q.past, &in.AsOf, &in.Paging)
 	}
-	f := filter{customerID: in.CustomerID.UUID, status: in.Status, from: in.From, to: in.To, limit: int64(in.Limit) + 1}
+	f := filter{customerID: in.CustomerID.UUID, status: in.Status, from: storable(in.From), to: storable(in.To), limit: int64(in.Limit) + 1}
 	if after := in.After(); after != nil {
 		var err error
 		if f.after, err = after.Time(); err != nil {
@@ -70,6 +70,15 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Lis
 	return httpapi.NewListing(&in.Paging, rows, func(p *Listed) httpapi.Cursor {
 		return httpapi.Cursor{Key: p.InitiatedAt.String(), ID: p.ID}
 	}), nil
+}
+
+// storable is a bound that PostgreSQL can hold, which has no year 0. No payment
+// lies between the two.
+func storable(bound time.Time) time.Time {
+	if first := (time.Time{}).Add(time.Microsecond); !bound.IsZero() && bound.Before(first) {
+		return first
+	}
+	return bound
 }
 
 type oneInput struct {

@@ -32,6 +32,7 @@ func New(deps domains.Deps) domains.Domain {
 		Events: events(),
 		Views:  []aggregator.View{aggregator.Define[User, Event](view, "user", evolve)},
 		Stream: domains.StreamOf(view, q.users.withIDs),
+		Revert: q.putBack,
 		Routes: func(g *httpapi.Group) { q.register(g) },
 	}
 }

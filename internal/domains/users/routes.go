@@ -146,11 +146,15 @@ type revertInput struct {
 }
 
 func (q queries) revert(ctx context.Context, in *revertInput) (*httpapi.Reverted, error) {
+	return q.putBack(ctx, in.ID.UUID, &in.RevertRequest)
+}
+
+func (q queries) putBack(ctx context.Context, id uuid.UUID, in *httpapi.RevertRequest) (*httpapi.Reverted, error) {
 	reverting := httpapi.Reverting[User]{
 		Past: q.past, Event: revertTo, Append: q.append,
 		Shown: func(ctx context.Context, id uuid.UUID, version int) bool {
 			return q.waitVersion(ctx, view, id, version)
 		},
 	}
-	return reverting.Do(ctx, in.ID, &in.RevertRequest)
+	return reverting.Do(ctx, httpapi.ID{UUID: id}, in)
 }
