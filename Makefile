@@ -1,9 +1,11 @@
 # `make run` and `make test` are all a newcomer needs; `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fmt fmt-check tidy-check vet generate smoke bench ci deps postgresql clean
+.PHONY: help run test build lint fmt fmt-check tidy-check vet generate smoke bench fuzz fuzz-briefly ci deps postgresql clean
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
+
+FUZZTIME ?= 1m
 
 LINT_VERSION := v2.15.0
 # The name carries the version, so that another version is simply not there.
@@ -40,13 +42,20 @@ vet: ## run go vet
 generate: ## write the files that are made from code: .env.example
 	go test -count=1 -run TestTheExampleFileIsTheTable ./internal/config -update
 
-smoke: postgresql ## drive the built binary with test.http
-	go test -count=1 -tags smoke -run TestSmoke ./cmd
+smoke: postgresql ## drive the built binary with test.http, and the program behind PgBouncer
+	@.ci/pgbouncer.sh
+	go test -count=1 -tags smoke -run 'TestSmoke|PgBouncer' ./cmd ./internal/app
+
+fuzz: postgresql ## let every fuzz target run for FUZZTIME, 1m unless given
+	.ci/fuzz.sh $(FUZZTIME)
 
 bench: postgresql build ## measure the program and what it is compared with; 15 minutes
 	./app bench
 
-ci: postgresql fmt-check tidy-check vet lint build test smoke ## everything CI checks
+fuzz-briefly: # what CI has time for
+	$(MAKE) fuzz FUZZTIME=3s
+
+ci: postgresql fmt-check tidy-check vet lint build test fuzz-briefly smoke ## everything CI checks
 
 deps: postgresql $(LINT) ## fetch modules and tools, to work offline afterwards
 	go mod download
