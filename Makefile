@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs; `make` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fmt fmt-check tidy-check vet generate smoke bench fuzz fuzz-briefly ci deps postgresql clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
@@ -12,7 +12,7 @@ LINT_VERSION := v2.15.0
 LINT := .bin/golangci-lint-$(LINT_VERSION)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and serve; starts its own PostgreSQL unless APP_DATABASE_URL is set
 	@[ -n "$$APP_DATABASE_URL" ] || grep -qs '^APP_DATABASE_URL=.' .env || .ci/postgresql.sh
@@ -37,10 +37,16 @@ tidy-check: ## fail when go.mod does not list exactly what is imported
 	go mod tidy -diff
 
 vet: ## run go vet
-	go vet ./...
+	go vet -tags smoke,client,browser,fault ./...
 
-generate: ## write the files that are made from code: .env.example
+generate: ## write the files that are made from code: .env.example, the golden lists
 	go test -count=1 -run TestTheExampleFileIsTheTable ./internal/config -update
+	go test -count=1 -run 'TestRoutesAndEventNamesArePublic|TestTheSpecificationIsPublic' ./internal/app -update
+	go test -count=1 -run TestTheTypesArePublic ./internal/tsclient -update
+	.ci/client.sh compile
+
+lint-openapi: build ## lint the specification; needs node, or SKIP_NODE=1
+	.ci/lint-openapi.sh
 
 smoke: postgresql ## drive the built binary with test.http, and the program behind PgBouncer
 	@.ci/pgbouncer.sh
@@ -49,13 +55,30 @@ smoke: postgresql ## drive the built binary with test.http, and the program behi
 fuzz: postgresql ## let every fuzz target run for FUZZTIME, 1m unless given
 	.ci/fuzz.sh $(FUZZTIME)
 
-bench: postgresql build ## measure the program and what it is compared with; 15 minutes
-	./app bench
-
 fuzz-briefly: # what CI has time for
 	$(MAKE) fuzz FUZZTIME=3s
 
-ci: postgresql fmt-check tidy-check vet lint build test fuzz-briefly smoke ## everything CI checks
+test-client: postgresql ## try the TypeScript client with tsc and node; needs node, or SKIP_NODE=1
+	.ci/client.sh test
+
+fault: postgresql ## break the program and PostgreSQL under load and judge what is left; LONG=1 for all of it, SEED=n to repeat
+	go test -count=1 -v -tags fault -timeout $(if $(LONG),2h,20m) -run TestFaults ./internal/chaos $(if $(LONG),-long) $(if $(SEED),-seed $(SEED))
+
+test-browser: postgresql ## drive the pages in Chromium; pictures go to dist/screenshots, SKIP_BROWSER=1 goes without
+	@.ci/chromium.sh
+	go test -count=1 -tags browser -run Browser ./internal/app
+
+bench: postgresql build ## measure the program and what it is compared with; half an hour
+	mkdir -p dist
+	./app bench --save dist/bench.json --plot dist/bench.svg
+
+# Growth, visibility and streams have nothing beside them to be a ratio of.
+bench-check: postgresql build ## fail when it is slower than the figures kept in the repository; 15 minutes
+	mkdir -p dist
+	./app bench --only append,lone,command,read,list,project,rebuild,idle --stored 1000000 \
+		--save dist/bench-check.json --compare internal/bench/testdata/figures.json
+
+ci: postgresql fmt-check tidy-check vet lint build lint-openapi test fuzz-briefly smoke test-client test-browser ## everything CI checks
 
 deps: postgresql $(LINT) ## fetch modules and tools, to work offline afterwards
 	go mod download

@@ -53,6 +53,7 @@ func serve(c *cobra.Command) error {
   Views    %[1]s/v1/views
   Log      %[1]s/v1/events
   Metrics  %[1]s/metrics
+  Docs     %[1]s/docs
   Spec     %[1]s/openapi.json
 
   Try the requests of test.http. Ctrl-C stops.

@@ -1,4 +1,4 @@
-//go:build smoke
+//go:build smoke || client
 
 package cmd
 
@@ -99,8 +99,13 @@ type server struct {
 // startServer runs the binary on a free port with the embedded PostgreSQL in dir.
 func startServer(t *testing.T, dir string) *server {
 	t.Helper()
+	return startServerAt(t, dir, "127.0.0.1:0")
+}
+
+func startServerAt(t *testing.T, dir, address string) *server {
+	t.Helper()
 	// Not the test's context: it ends before Cleanup, and would kill.
-	process := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "run", "--addr", "127.0.0.1:0", "--log-level", "warn")
+	process := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "run", "--addr", address, "--log-level", "warn")
 	process.Dir, process.Env, process.Stderr = dir, cleanEnvironment(), t.Output()
 	stdout, err := process.StdoutPipe()
 	if err != nil {
@@ -115,10 +120,10 @@ func startServer(t *testing.T, dir string) *server {
 			_ = process.Wait()
 		}
 	})
-	address := regexp.MustCompile(`API +(http://\S+)`)
+	listening := regexp.MustCompile(`API +(http://\S+)`)
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
-		if m := address.FindStringSubmatch(lines.Text()); m != nil {
+		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
 			go func() { _, _ = io.Copy(io.Discard, stdout) }()
 			return &server{process: process, url: m[1]}
 		}

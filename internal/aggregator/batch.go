@@ -266,7 +266,11 @@ func (b batch) locks(ctx context.Context, work []*history) (locked map[uuid.UUID
 		AggregateID uuid.UUID `bun:"aggregate_id"`
 		Version     int       `bun:"version"`
 	}
-	err = b.tx.NewRaw(`SELECT aggregate_id, version FROM view_locks WHERE view = ?0 AND aggregate_id = ANY (?1::uuid[])
+	// Why LATERAL and LIMIT: with the ids as a list PostgreSQL's choice for a table
+	// that grew since it was last analyzed is to read all locks of the view and
+	// compare each with the list: 18 ms a batch at 60,000 locks, and growing.
+	err = b.tx.NewRaw(`SELECT w.aggregate_id, l.version FROM unnest(?1::uuid[]) AS w (aggregate_id)
+	  CROSS JOIN LATERAL (SELECT version FROM view_locks WHERE view = ?0 AND aggregate_id = w.aggregate_id LIMIT 1) l
 	 UNION ALL SELECT aggregate_id, 0 FROM view_parked WHERE view = ?0`, b.name(), pgdialect.Array(ids)).Scan(ctx, &rows)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the locks of view %s: %w", b.name(), err)

@@ -13,17 +13,16 @@ import (
 // is. So neither domain imports the other, and the other's new fields and events
 // do no harm.
 func Foreign[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row, E]) View {
-	return Define(name, aggregate, decoding(evolve))
+	return Define(name, aggregate, foreign(evolve))
 }
 
-// ForeignPastOf makes the past of the view that [Foreign] makes of the same
+// ForeignPast makes the past of the view that [Foreign] makes of the same
 // aggregate and evolve.
-func ForeignPastOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], log PastLog) Past[Row] {
-	return PastOf(aggregate, decoding(evolve), log)
+func ForeignPast[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], log PastLog) Past[Row] {
+	return PastOf(aggregate, foreign(evolve), log)
 }
 
-// decoding lets evolve have every payload as its own E.
-func decoding[Row, E any](evolve eventsourcing.Evolve[Row, E]) eventsourcing.Evolve[Row, any] {
+func foreign[Row, E any](evolve eventsourcing.Evolve[Row, E]) eventsourcing.Evolve[Row, any] {
 	return func(row *Row, _ any, from eventsourcing.Recorded) (*Row, error) {
 		var event E
 		if err := json.Unmarshal(from.Payload, &event); err != nil {

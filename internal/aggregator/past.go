@@ -79,7 +79,7 @@ func PastOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], l
 type unfolding[Row any] struct {
 	row      *Row
 	version  int         // of the last event, applied or not
-	position int64       // and its position
+	position int64       // of the same
 	failed   *EventError // the first that could not be applied; the row stays what it was
 }
 
@@ -112,17 +112,10 @@ func (p Past[Row]) Version(ctx context.Context, id uuid.UUID) (int, error) {
 	return version, err
 }
 
-// AtVersion gives the row as the aggregate's event of that version left it. It
-// is a fault of kind NotFound if there is no such version, and Gone if that
-// event was the aggregate's end.
-func (p Past[Row]) AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, error) {
-	row, _, err := p.AtVersionOf(ctx, id, version)
-	return row, err
-}
-
-// AtVersionOf is AtVersion, and gives the position of that event too: how far
-// the log went then.
-func (p Past[Row]) AtVersionOf(ctx context.Context, id uuid.UUID, version int) (*Row, int64, error) {
+// AtVersion gives the row as the aggregate's event of that version left it, and
+// the position of that event. It is a fault of kind NotFound if there is no such
+// version, and Gone if that event was the aggregate's end.
+func (p Past[Row]) AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, int64, error) {
 	u, err := p.unfold(ctx, PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Version: version})
 	if err != nil {
 		return nil, 0, err
@@ -208,10 +201,13 @@ func (p Past[Row]) List(ctx context.Context, position int64, after uuid.UUID, li
 	return rows, next, nil
 }
 
-// Rows gives those of the rows that were there when the log ended with the
-// position, which is at least 1.
+// Rows gives the rows of the aggregates as they were when the log ended with the
+// position, by their ids; those that did not exist yet, or had ended, are left out.
 func (p Past[Row]) Rows(ctx context.Context, position int64, ids []uuid.UUID) (map[uuid.UUID]*Row, error) {
 	rows := make(map[uuid.UUID]*Row, len(ids))
+	if position == 0 { // would be no bound
+		return rows, nil
+	}
 	err := p.living(ctx, ids, position, func(id uuid.UUID, row *Row) { rows[id] = row })
 	return rows, err
 }

@@ -58,6 +58,7 @@ type App struct {
 	views    *aggregator.Runner
 	guard    *auth.Guard
 	streams  []*tail.Broadcast
+	events   *tail.Broadcast // one of streams: the log
 	api      *httpapi.API
 	socket   net.Listener
 	ops      net.Listener // nil when /metrics is part of the API
@@ -110,10 +111,7 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.sealer = eventstore.NewSealer(eventstore.SealerOptions{DB: a.pools.reader, Metrics: a.metrics, Logger: a.logger})
-	a.listener = listener.New(listener.Options{
-		DB: a.pools.listen, Channels: []string{viewsUpdated},
-		Interval: a.options.Config.PollInterval, Logger: a.logger,
-	})
+	a.listen()
 	if a.views, err = aggregator.New(aggregator.Options{
 		DB: a.pools.views, Rebuilder: a.pools.rebuild, Reader: a.pools.reader, Read: readLog, Registry: a.registry, Views: parts.views,
 		Wake: a.wake, Metrics: a.metrics, Logger: a.logger,
@@ -125,6 +123,13 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.measure()
 	return a.routes(parts)
+}
+
+func (a *App) listen() {
+	a.listener = listener.New(listener.Options{
+		DB: a.pools.listen, Channels: []string{viewsUpdated},
+		Interval: a.options.Config.PollInterval, Logger: a.logger,
+	})
 }
 
 // open takes the addresses, so that a taken one fails the start.

@@ -16,9 +16,6 @@ import (
 
 	"onepg/internal/app"
 	"onepg/internal/config"
-	"onepg/internal/domains"
-	"onepg/internal/domains/payments"
-	"onepg/internal/domains/users"
 	"onepg/internal/postgres/pgtest"
 )
 
@@ -59,7 +56,7 @@ func startLogging(t testing.TB, log io.Writer, level slog.Level, flags ...string
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	a, err := app.Start(ctx, app.Options{
 		Config: settings, Version: "test",
-		Domains: []domains.Constructor{users.New, payments.New(payments.Policy(settings.Payments))},
+		Domains: constructors(settings),
 		Logger:  logger,
 	})
 	if err != nil {
@@ -107,7 +104,8 @@ func (a answer) into(t testing.TB, v any) {
 	}
 }
 
-// do sends a request. Headers are given as "Name: value".
+// do sends a request and holds the answer against the specification. Headers
+// are given as "Name: value".
 func (a *api) do(method, path, body string, headers ...string) answer {
 	a.t.Helper()
 	request, err := http.NewRequestWithContext(context.WithoutCancel(a.t.Context()), method, a.url+path, bytes.NewReader([]byte(body)))
@@ -134,7 +132,9 @@ func (a *api) do(method, path, body string, headers ...string) answer {
 	if canary := canaryIn(string(text)); canary != "" && response.StatusCode >= http.StatusBadRequest {
 		a.t.Errorf("%s %s: the problem tells %q: %s", method, path, canary, text)
 	}
-	return answer{status: response.StatusCode, header: response.Header, body: string(text)}
+	got := answer{status: response.StatusCode, header: response.Header, body: string(text)}
+	conform(a.t, method, path, got)
+	return got
 }
 
 func (a *api) get(path string, headers ...string) answer {

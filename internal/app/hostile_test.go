@@ -102,11 +102,17 @@ func (w *wire) hear(text string) (answer, bool, error) {
 }
 
 // rows counts what every table of the database holds, but for those in which the
-// program notes how far it is.
+// program notes how far it is. It waits for the views, so that they show what
+// was stored before.
 func (a *api) rows(t *testing.T) string {
 	t.Helper()
+	db := connect(t, a.database)
+	a.eventually("all views are at the head", func() (there bool) {
+		err := db.NewRaw(`SELECT bool_and(v."position" >= h."position") FROM view_positions v, event_log_head h`).Scan(t.Context(), &there)
+		return err == nil && there
+	})
 	var counts []string
-	err := connect(t, a.database).NewRaw(`
+	err := db.NewRaw(`
 		SELECT table_name || ' ' || (xpath('/row/n/text()', query_to_xml(
 		         format('SELECT count(*) AS n FROM %I', table_name), false, true, '')))[1]
 		  FROM information_schema.tables

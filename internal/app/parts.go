@@ -11,6 +11,8 @@ import (
 
 	"onepg/internal/aggregator"
 	"onepg/internal/auth"
+	"onepg/internal/config"
+	"onepg/internal/docs"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
@@ -64,8 +66,8 @@ func (a *App) routes(p parts) error {
 		Authorize: func(r *http.Request, scope httpapi.Scope) (context.Context, error) {
 			return a.guard.Authorize(r, string(scope))
 		},
-		Origins: c.Access.Origins,
-		Ready:   a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
+		Origins: c.Access.Origins, Events: p.events,
+		Ready: a.ready, SeparateOps: c.OpsAddr != "", Translate: postgres.Fault, CheckBody: checkBody(c.Limits.JSONDepth),
 		Limits: httpapi.Limits{
 			BodyBytes: int64(c.Limits.BodyBytes), HeaderBytes: c.Limits.HeaderBytes,
 			HeaderTimeout: c.Limits.HeaderTimeout, BodyTimeout: c.Limits.BodyTimeout,
@@ -82,7 +84,7 @@ func (a *App) routes(p parts) error {
 		if postable(d.Events) {
 			group.Appends(httpapi.Appending{
 				Types:  d.Events,
-				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
+				Limits: eventLimits(c),
 				Append: a.log.Append,
 				Shown:  a.shown(d),
 				Actor:  auth.Actor,
@@ -95,7 +97,16 @@ func (a *App) routes(p parts) error {
 	}
 	api.Events(logReader{a.log, a.registry})
 	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
+	docs.Mount(api)
+	if err := a.console(p); err != nil {
+		return err
+	}
 	return api.Err()
+}
+
+// eventLimits bound the events that come in, whichever way.
+func eventLimits(c *config.Config) httpapi.EventLimits {
+	return httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth}
 }
 
 // checkBody holds the bodies of commands to the same JSON as events.

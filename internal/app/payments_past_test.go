@@ -1,6 +1,8 @@
 package app_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -8,118 +10,144 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"onepg/internal/eventsourcing"
 )
 
-// TestAPaymentIsReadAsItWas follows a payment that a person decides on, and the
-// name of its customer beside it.
-func TestAPaymentIsReadAsItWas(t *testing.T) {
-	t.Parallel()
-	a := start(t)
-	customer, id := a.create(ada), uuid.New()
-	path := "/v1/payments/" + id.String() + "?"
-	flagged := a.decided(id, "process", "k1", paying(customer, "12000", "USD", "wallet"))
-	renamed := a.append(customer, "user.updated", `{"name":"Ada King"}`)
-	approved := a.decided(id, "approve", "k2", `{}`)
-	if names(flagged.Events) != "initiated flagged_for_review" || names(approved.Events) != "approved processed" {
-		t.Fatalf("%s, then %s", names(flagged.Events), names(approved.Events))
-	}
-	at := func(p paid) time.Time { return p.Events[0].RecordedAt.Time }
-	const µs = time.Microsecond
-	for what, c := range map[string]struct {
-		query  string
-		status int
-		etag   string
-		stands string
-		name   string
-	}{
-		"version 1":                {"version=1", 200, `"1"`, "initiated", "Ada Lovelace"},
-		"version 2":                {"version=2", 200, `"2"`, "pending_review", "Ada Lovelace"},
-		"version 4":                {"version=4", 200, `"4"`, "completed", "Ada King"},
-		"a version that never was": {"version=5", 404, "", "", ""},
-		"before it began":          {asOf(at(flagged).Add(-µs)), 404, "", "", ""},
-		"when it was flagged":      {asOf(at(flagged)), 200, `"2"`, "pending_review", "Ada Lovelace"},
-		"under the other name":     {asOf(renamed.RecordedAt), 200, `"2"`, "pending_review", "Ada King"},
-		"just before the approval": {asOf(at(approved).Add(-µs)), 200, `"2"`, "pending_review", "Ada King"},
-		"when it was approved":     {asOf(at(approved)), 200, `"4"`, "completed", "Ada King"},
-		"in the future":            {asOf(time.Now().Add(time.Hour)), 400, "", "", ""},
-		"both":                     {"version=1&" + asOf(at(approved)), 400, "", "", ""},
-	} {
-		got := a.get(path + c.query)
-		var s summary
-		if got.status == 200 {
-			got.into(t, &s)
-		}
-		name := ""
-		if s.Name != nil {
-			name = *s.Name
-		}
-		if got.status != c.status || got.header.Get("ETag") != c.etag || s.Status != c.stands || name != c.name {
-			t.Errorf("%s: %d with ETag %s: %s", what, got.status, got.header.Get("ETag"), got.body)
-		}
-	}
-	if now, then := a.get(strings.TrimSuffix(path, "?")).body, a.get(path+"version=4").body; now != then {
-		t.Errorf("the newest version is %s, the view shows %s", then, now)
-	}
+// seen is what the live view showed of a payment, and until which moment.
+type seen struct {
+	row     string
+	version int
+	moment  eventsourcing.Time // of the last event that had been recorded
 }
 
-func TestAPaymentsHistoryIsKept(t *testing.T) {
-	t.Parallel()
-	a := start(t)
-	id := uuid.New()
-	a.decided(id, "process", "k1", paying(uuid.New(), "12000", "USD", "wallet"))
-	a.decided(id, "reject", "k2", `{"note":"no"}`)
-	var page struct{ Items []revision }
-	a.get("/v1/payments/"+id.String()+"/history").into(t, &page)
-	var got []string
-	for _, r := range page.Items {
-		for _, c := range r.Changes {
-			if c.Path == "/status" || c.Path == "" {
-				got = append(got, r.Name+" "+c.Op+" "+c.Path)
+// watch waits until the live view shows a payment as ok wants it, and keeps that.
+func (a *api) watch(payment uuid.UUID, what string, ok func(listed) bool) seen {
+	a.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		got := a.get("/v1/payments/" + payment.String())
+		var row listed
+		if got.status == http.StatusOK {
+			got.into(a.t, &row)
+		}
+		if got.status == http.StatusOK && ok(row) {
+			var last struct{ Items []recorded }
+			a.get("/v1/events?limit=500").into(a.t, &last)
+			at, err := time.Parse(time.RFC3339Nano, last.Items[len(last.Items)-1].RecordedAt)
+			if err != nil {
+				a.t.Fatal(err)
 			}
+			return seen{row: canonical(a.t, json.RawMessage(got.body)), version: row.Version, moment: eventsourcing.At(at)}
 		}
-	}
-	want := []string{"payment.rejected replace /status", "payment.flagged_for_review replace /status", "payment.initiated add "}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if got := a.get("/v1/payments/" + uuid.NewString() + "/history"); got.status != http.StatusNotFound {
-		t.Errorf("no payment: %d %s", got.status, got.body)
+		if time.Now().After(deadline) {
+			a.t.Fatalf("the payment is never %s: %d %s", what, got.status, got.body)
+		}
 	}
 }
 
-func TestPaymentsAreListedAsTheyWere(t *testing.T) {
-	t.Parallel()
-	a := start(t)
-	customer := a.create(ada)
-	var ids []string
-	var last paid
-	for range 5 {
-		last = a.decided(uuid.New(), "process", "k", paying(customer, "12000", "USD", "wallet"))
-		ids = append(ids, last.PaymentID.String())
+// listed is what a test wants to know of a payment.
+type listed struct {
+	Status       string
+	Version      int
+	CustomerName *string `json:"customer_name"`
+}
+
+// paymentStory lets a payment be flagged, its customer change the name, a person
+// approve, and the customer go. It keeps what the live view showed after each.
+func (a *api) paymentStory(payment, customer uuid.UUID) []seen {
+	a.t.Helper()
+	named := func(name, status string) func(listed) bool {
+		return func(l listed) bool {
+			return l.Status == status && (l.CustomerName == nil) == (name == "") && (name == "" || *l.CustomerName == name)
+		}
 	}
-	then := asOf(last.Events[0].RecordedAt.Time)
+	a.command(payment, "process", "1", paying(customer, "12000.00", "USD", "wallet"))
+	all := []seen{a.watch(payment, "flagged", named("", "pending_review"))}
+	a.append(customer, "user.created", ada)
+	all = append(all, a.watch(payment, "Ada's", named("Ada Lovelace", "pending_review")))
+	a.append(customer, "user.updated", `{"name":"Ada King"}`)
+	all = append(all, a.watch(payment, "Ada King's", named("Ada King", "pending_review")))
+	a.command(payment, "reject", "2", `{}`)
+	all = append(all, a.watch(payment, "rejected", named("Ada King", "rejected")))
 	a.append(customer, "user.deleted", `{}`)
-	a.decided(last.PaymentID, "approve", "k2", `{}`)
-	a.decided(uuid.New(), "process", "k", paying(customer, "1", "USD", "wallet"))
-	var got []string
-	path := "/v1/payments?limit=2&" + then
-	for path != "" {
-		page := a.get(path)
-		var list struct{ Items []summary }
-		page.into(t, &list)
-		for _, p := range list.Items {
-			got = append(got, p.PaymentID.String())
-			if p.Status != "pending_review" || p.Name == nil || *p.Name != "Ada Lovelace" {
-				t.Errorf("%+v", p)
-			}
+	return append(all, a.watch(payment, "nobody's", named("", "rejected")))
+}
+
+// TestAPaymentIsReadAsTheViewShowedIt compares what was with what the live view
+// showed then.
+func TestAPaymentIsReadAsTheViewShowedIt(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	payment, customer := uuid.New(), uuid.New()
+	path := "/v1/payments/" + payment.String()
+	for _, s := range a.paymentStory(payment, customer) {
+		got := a.get(path + "?" + asOf(s.moment.Time))
+		if got.status != http.StatusOK || canonical(t, json.RawMessage(got.body)) != s.row || got.header.Get("ETag") != fmt.Sprintf(`"%d"`, s.version) {
+			t.Errorf("at %s: %d with ETag %s: %s\nwant %s", s.moment, got.status, got.header.Get("ETag"), got.body, s.row)
 		}
-		path, _, _ = strings.Cut(strings.TrimPrefix(page.header.Get("Link"), "<"), ">")
+		var page struct{ Items []map[string]any }
+		a.get("/v1/payments?"+asOf(s.moment.Time)).into(t, &page)
+		if len(page.Items) != 1 || canonical(t, page.Items[0]) != s.row {
+			t.Errorf("the list at %s: %v\nwant %s", s.moment, page.Items, s.row)
+		}
 	}
-	slices.Sort(ids)
-	if !slices.Equal(got, ids) {
-		t.Errorf("%q, want %q", got, ids)
+	for query, want := range map[string]int{
+		"?as_of=2020-01-01T00:00:00Z":      http.StatusNotFound,
+		"?version=99":                      http.StatusNotFound,
+		"?version=0":                       http.StatusBadRequest,
+		"?" + asOf(time.Now().Add(1e12)):   http.StatusBadRequest,
+		"?version=1&as_of=2020-01-01":      http.StatusBadRequest,
+		"?version=1&min_version=1":         http.StatusBadRequest,
+		"/history?limit=0":                 http.StatusBadRequest,
+		"/history?cursor=x":                http.StatusBadRequest,
+		"/history?as_of=2020-01-01T00:00Z": http.StatusBadRequest,
+	} {
+		if got := a.get(path + query); got.status != want {
+			t.Errorf("%s: %d %s, want %d", query, got.status, got.body, want)
+		}
 	}
-	if got := a.get("/v1/payments?status=completed&" + then); got.status != http.StatusBadRequest {
-		t.Errorf("with a filter: %d %s", got.status, got.body)
+	for _, query := range []string{"?version=1", "?" + asOf(time.Now()), "/history"} {
+		if got := a.get("/v1/payments/" + customer.String() + query); got.status != http.StatusNotFound {
+			t.Errorf("no payment %s: %d %s", query, got.status, got.body)
+		}
+	}
+	if got := a.get("/v1/payments?status=completed&" + asOf(time.Now())); got.status != http.StatusBadRequest || got.code() != "bad-parameter" {
+		t.Errorf("a filter in the past: %d %s", got.status, got.body)
+	}
+}
+
+// TestTheHistoryOfAPaymentRebuildsIt applies the patches one after the other and
+// compares with each version.
+func TestTheHistoryOfAPaymentRebuildsIt(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	payment := uuid.New()
+	a.paymentStory(payment, uuid.New())
+	var revisions []revision
+	path := "/v1/payments/" + payment.String() + "/history?limit=2"
+	for path != "" {
+		got := a.get(path)
+		var page struct{ Items []revision }
+		got.into(t, &page)
+		revisions = append(revisions, page.Items...)
+		path, _, _ = strings.Cut(strings.TrimPrefix(got.header.Get("Link"), "<"), ">")
+	}
+	slices.Reverse(revisions)
+	var document any
+	for i, r := range revisions {
+		for _, op := range r.Changes {
+			if i > 0 && op.Path == "" {
+				t.Errorf("version %d is said to change everything", r.Version)
+			}
+			document = patched(t, document, op)
+		}
+		got := a.get(fmt.Sprintf("/v1/payments/%s?version=%d", payment, i+1))
+		if r.Version != i+1 || canonical(t, document) != canonical(t, json.RawMessage(got.body)) {
+			t.Errorf("version %d: patched to %s, read as %s", r.Version, canonical(t, document), got.body)
+		}
+	}
+	if len(revisions) != 3 || !strings.Contains(canonical(t, document), `"customer_name":"Ada King"`) {
+		t.Errorf("%d changes to %s", len(revisions), canonical(t, document))
 	}
 }

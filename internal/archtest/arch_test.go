@@ -19,14 +19,17 @@ const root = "../.."
 // layers lists who may import whom inside the program: what is named, and what
 // is below it. Whatever is not listed may import nothing of ours.
 var layers = map[string][]string{
-	"cmd":                                {"internal/aggregator", "internal/app", "internal/auth", "internal/bench", "internal/config", "internal/doctor", "internal/domains", "internal/domains/*", "internal/eventsourcing", "internal/eventstore", "internal/fault", "internal/migrate", "internal/postgres", "internal/verify", "migrations"},
+	"cmd":                                {"internal/aggregator", "internal/app", "internal/auth", "internal/bench", "internal/config", "internal/doctor", "internal/domains", "internal/domains/*", "internal/eventsourcing", "internal/eventstore", "internal/fault", "internal/migrate", "internal/postgres", "internal/tsclient", "internal/verify", "migrations"},
 	"main":                               {"cmd"},
 	"internal/app":                       {"internal", "migrations"},
 	"internal/auth":                      {"internal/eventsourcing", "internal/fault", "internal/postgres"},
+	"internal/chaos":                     {},
+	"internal/docs":                      {"internal/httpapi"},
 	"internal/doctor":                    {"internal/config", "internal/fault", "internal/listener", "internal/migrate", "internal/postgres"},
 	"internal/httpapi":                   {"internal/tail", "internal/eventsourcing", "internal/fault", "internal/schema", "internal/strictjson"},
 	"internal/aggregator":                {"internal/eventsourcing", "internal/fault", "internal/postgres"},
 	"internal/aggregator/aggregatortest": {"internal/aggregator", "internal/eventsourcing", "internal/eventstore", "internal/postgres"},
+	"internal/console":                   {"internal/aggregator", "internal/eventsourcing", "internal/eventstore", "internal/fault", "internal/httpapi", "internal/schema", "internal/tail"},
 	"internal/bench":                     {"internal", "migrations"},
 	"internal/eventstore":                {"internal/eventsourcing", "internal/fault", "internal/postgres"},
 	"internal/listener":                  {"internal/fault"},
@@ -36,6 +39,7 @@ var layers = map[string][]string{
 	"internal/domains/*":                 {"internal/aggregator", "internal/domains", "internal/eventsourcing", "internal/fault", "internal/httpapi"},
 	"internal/schema":                    {"internal/fault", "internal/strictjson"},
 	"internal/strictjson":                {"internal/fault"},
+	"internal/tsclient":                  {},
 	"internal/config":                    {"internal/fault"},
 	"internal/migrate":                   {"internal/fault", "internal/postgres"},
 	"internal/postgres":                  {"internal/fault"},

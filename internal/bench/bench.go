@@ -126,3 +126,11 @@ func (l *lab) runSuite(ctx context.Context, s suite) (rows []Row, err error) {
 	}
 	return rows, nil
 }
+
+// wrap says what failed, if something did.
+func wrap(err error, what string) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}

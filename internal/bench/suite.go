@@ -28,6 +28,7 @@ func suites() []suite {
 		{"visible", prepareVisible},
 		{"stream", prepareStream},
 		{"project", prepareProject},
+		{"rebuild", prepareRebuild},
 		{"growth", prepareGrowth},
 		{"idle", prepareIdle},
 	}
@@ -62,7 +63,9 @@ type subject struct {
 	what   string
 	unit   unit
 	checks []check
-	run    func(context.Context) (sample, error)
+	// point places the subject in the report's plot; nil where it is not drawn.
+	point *Point
+	run   func(context.Context) (sample, error)
 }
 
 // sample is what one round of a subject gave.
@@ -70,6 +73,7 @@ type sample struct {
 	figure  float64 // in the subject's unit
 	latency *latency
 	cores   *cores
+	pace    float64 // the part of a steady rate that was taken
 }
 
 // cores says how many processor cores were busy, on average, and for whom.
@@ -95,6 +99,7 @@ type check struct {
 	against string // the other subject's name; empty for the figure itself
 	limit   float64
 	atMost  bool // else at least; means nothing without a limit
+	reason  string
 }
 
 // figure is the part of a sample that a check is about.
@@ -104,6 +109,7 @@ const (
 	main figure = ""
 	p50  figure = "p50"
 	p99  figure = "p99"
+	pace figure = "pace"
 )
 
 // versus is the ratio to another subject, for information.
@@ -115,6 +121,10 @@ func value() check { return check{} }
 // latencyAt is one of the percentiles, in milliseconds.
 func latencyAt(f figure) check { return check{of: f} }
 
+// pacing is the part of a steady rate that was taken, without which a latency at
+// that rate is worth nothing.
+func pacing() check { return check{of: pace} }
+
 func (c check) least(limit float64) check {
 	c.limit = limit
 	return c
@@ -125,9 +135,17 @@ func (c check) most(limit float64) check {
 	return c
 }
 
+// because adds what was found to be the reason when the target is missed.
+func (c check) because(reason string) check {
+	c.reason = reason
+	return c
+}
+
 // part is the figure of a sample that the check is about.
 func (c check) part(s sample) float64 {
 	switch {
+	case c.of == pace:
+		return s.pace
 	case c.of == main || s.latency == nil:
 		return s.figure
 	case c.of == p50:
@@ -141,9 +159,12 @@ func (c check) part(s sample) float64 {
 type finding struct {
 	Of      figure  `json:"of,omitempty"`
 	Against string  `json:"against,omitempty"`
-	Figure  float64 `json:"figure"`
+	Figure  float64 `json:"figure"` // the median of Rounds
 	Target  string  `json:"target,omitempty"`
 	Met     *bool   `json:"met,omitempty"`
+	// Reason is why a target is missed, where that was found out.
+	Reason string    `json:"reason,omitempty"`
+	Rounds []float64 `json:"rounds"`
 }
 
 // assess applies the check. A ratio is taken round by round, because what makes
@@ -157,7 +178,7 @@ func (c check) assess(own, other []sample) finding {
 		}
 		figures = append(figures, f)
 	}
-	found := finding{Of: c.of, Against: c.against, Figure: median(figures)}
+	found := finding{Of: c.of, Against: c.against, Figure: median(figures), Rounds: figures}
 	if c.limit == 0 {
 		return found
 	}
@@ -168,5 +189,8 @@ func (c check) assess(own, other []sample) finding {
 		found.Target = "≤ " + number(c.limit)
 	}
 	found.Met = &met
+	if !met {
+		found.Reason = c.reason
+	}
 	return found
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -22,8 +21,8 @@ func fillOddly(tb testing.TB, l *eventstore.Log, n int) {
 	var batch []eventsourcing.Event
 	var ids []uuid.UUID
 	for i := range n {
-		switch {
-		case i%5 == 0:
+		switch i % 5 {
+		case 0:
 			e := odd()
 			ids = append(ids, e.AggregateID)
 			batch = append(batch, e)
@@ -250,5 +249,5 @@ func BenchmarkCopy(b *testing.B) {
 		}
 		b.ReportMetric(size*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	})
-	b.Log(fmt.Sprintf("%d bytes an event", len(file)/size))
+	b.Logf("%d bytes an event", len(file)/size)
 }

@@ -45,6 +45,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
@@ -77,6 +78,8 @@ type Log struct {
 	closing chan struct{} // closed by Close: no new requests
 	closed  sync.WaitGroup
 	once    sync.Once
+
+	answerTimeout time.Duration // the constant, but for tests
 }
 
 const (
@@ -93,6 +96,11 @@ const (
 	// batchTimeout ends a call the server does not answer. It is longer than
 	// the server's own statement_timeout, which should come first.
 	batchTimeout = 8 * time.Second
+	// answerTimeout bounds an Append, whatever becomes of its batch. Why: behind
+	// a connection that went silent a batch takes two batchTimeouts, its own and
+	// the repetition's, and who came meanwhile waits for both and then for as
+	// long again: 24 s were measured, and 12 s are promised.
+	answerTimeout = 10 * time.Second
 )
 
 // Open starts the flushers.
@@ -105,6 +113,8 @@ func Open(o Options) *Log {
 		snapshots: make(chan eventsourcing.Snapshot, snapshotQueue),
 		queue:     make(chan *request, queueLength),
 		closing:   make(chan struct{}),
+
+		answerTimeout: answerTimeout,
 	}
 	l.closed.Go(l.writeSnapshots)
 	for range flushers {
@@ -124,10 +134,12 @@ func (l *Log) Close() {
 //
 // It fails with a [fault.Error]: Conflict with the code version-conflict,
 // aggregate-exists, aggregate-missing or aggregate-deleted; Invalid with
-// event-id-reused; Unavailable when the database is away or ctx ends first, in
-// which case the events may or may not be recorded and the same request may be
-// repeated.
+// event-id-reused; Unavailable when the database is away, does not answer within
+// 10 s, or ctx ends first, in which case the events may or may not be recorded
+// and the same request may be repeated.
 func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.answerTimeout)
+	defer cancel()
 	r := &request{ctx: ctx, events: events, done: make(chan outcome, 1)}
 	select {
 	case <-l.closing:
@@ -151,27 +163,26 @@ func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]event
 
 // Register tells the database which events this program appends, so that
 // append_events knows what each does to its aggregate. A newer program's
-// schema version is not taken back by an older one.
+// schema version is not taken back by an older one. A server of least right
+// cannot change what an event that is there does to its aggregate, and fails if
+// it means something else.
 func (l *Log) Register(ctx context.Context, types []eventsourcing.EventType) error {
-	rows := make([]eventTypeRow, len(types))
-	for i, t := range types {
-		rows[i] = eventTypeRow{Name: t.Name, SchemaVersion: t.SchemaVersion(), Lifecycle: string(t.Lifecycle)}
-	}
-	if len(rows) == 0 {
+	if len(types) == 0 {
 		return nil
 	}
-	_, err := l.reader.NewInsert().Model(&rows).
-		On("CONFLICT (name) DO UPDATE").
-		Set("schema_version = EXCLUDED.schema_version, lifecycle = EXCLUDED.lifecycle").
-		Where("t.schema_version <= EXCLUDED.schema_version").
-		Where("(t.schema_version, t.lifecycle) <> (EXCLUDED.schema_version, EXCLUDED.lifecycle)").
-		Exec(ctx)
+	names, versions, lifecycles := make([]string, len(types)), make([]int, len(types)), make([]string, len(types))
+	for i, t := range types {
+		names[i], versions[i], lifecycles[i] = t.Name, t.SchemaVersion(), string(t.Lifecycle)
+	}
+	_, err := l.reader.NewRaw("SELECT register_event_types(?::text[], ?::integer[], ?::text[])",
+		pgdialect.Array(names), pgdialect.Array(versions), pgdialect.Array(lifecycles)).Exec(ctx)
 	if err != nil {
 		return postgres.Fault(fmt.Errorf("register the events in event_types: %w", err))
 	}
 	return nil
 }
 
+// eventTypeRow is what the database knows of an event.
 type eventTypeRow struct {
 	bun.BaseModel `bun:"table:event_types,alias:t"`
 

@@ -90,7 +90,7 @@ var configureHuma = sync.OnceFunc(func() {
 // learn takes from the finished operation what the edge checks requests by.
 func (rt *route) learn(op *huma.Operation) {
 	rt.body = op.RequestBody != nil
-	if !rt.hidden {
+	if !rt.hidden && !rt.anyQuery {
 		rt.params = paramsOf(op)
 	}
 }

@@ -27,6 +27,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"onepg/internal/eventsourcing"
 )
 
 // Options are what the edge needs from the program around it. Logger, Clock
@@ -59,6 +61,9 @@ type Options struct {
 	// Translate gives the errors of what lies behind the handlers their meaning,
 	// such as a database that is away. It returns what it does not know.
 	Translate func(error) error
+	// Events are all that the log may hold. They are for the specification: what
+	// an answer shows of the log is one of them.
+	Events []eventsourcing.EventType
 	// SeparateOps leaves /metrics out of the API because OpsHandler is served
 	// on an address of its own.
 	SeparateOps bool
@@ -73,6 +78,7 @@ type API struct {
 	metrics  *metrics
 	streams  streamSlots
 	routes   []*route
+	pages    []pages
 	failures []error
 
 	// draining ends when the server begins to shut down.
@@ -103,6 +109,7 @@ func New(opts Options) (*API, error) {
 		return nil, err //nolint:wrapcheck // gin's own words; nil cannot fail
 	}
 	a.huma = huma.NewAPI(humaConfig(opts.Version), &adapter{api: a})
+	a.describeEvents(opts.Events)
 	a.spec = sync.OnceValues(a.marshalSpec)
 	a.mountUnmatched()
 	a.mountOps()

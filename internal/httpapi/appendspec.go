@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -9,31 +10,40 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"onepg/internal/eventsourcing"
+	"onepg/internal/schema"
 )
 
 // describe writes the append route into the specification: one schema per
 // event, told apart by name, alone or in an array.
 func (in *intake) describe(schemas huma.Registry, op *huma.Operation) {
-	var events []*huma.Schema
-	mapping := make(map[string]string)
-	for _, name := range in.names {
-		component := componentName(name)
-		schemas.Map()[component] = in.envelope(name)
-		ref := "#/components/schemas/" + component
-		events = append(events, &huma.Schema{Ref: ref})
-		mapping[name] = ref
+	union := &huma.Schema{
+		Type: huma.TypeObject, Description: "An event of " + in.domain + " that clients may post.",
+		Discriminator: &huma.Discriminator{PropertyName: "name", Mapping: make(map[string]string)},
 	}
-	event := &huma.Schema{
-		OneOf:         events,
-		Discriminator: &huma.Discriminator{PropertyName: "name", Mapping: mapping},
+	for i := range in.types {
+		t := &in.types[i]
+		component := componentName(t.Name)
+		schemas.Map()[component] = envelope(t)
+		if schemas.Map()[payloadName(t)] == nil {
+			schemas.Map()[payloadName(t)] = in.rules[t.Name].JSONSchema()
+		}
+		ref := schemaRef + component
+		union.OneOf = append(union.OneOf, &huma.Schema{Ref: ref})
+		union.Discriminator.Mapping[t.Name] = ref
 	}
+	name := componentName(in.domain) + "Event"
+	schemas.Map()[name] = union
+	event := &huma.Schema{Ref: schemaRef + name}
 	most := in.limits.Events
 	least := 1
 	op.RequestBody = &huma.RequestBody{
 		Required: true,
-		Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{OneOf: []*huma.Schema{
-			event, {Type: huma.TypeArray, Items: event, MinItems: &least, MaxItems: &most},
-		}}}},
+		Content: map[string]*huma.MediaType{"application/json": {
+			Schema: &huma.Schema{OneOf: []*huma.Schema{
+				event, {Type: huma.TypeArray, Items: event, MinItems: &least, MaxItems: &most},
+			}},
+			Examples: appendExamples(in.types, in.rules),
+		}},
 	}
 	op.Parameters = append(op.Parameters,
 		&huma.Param{
@@ -47,51 +57,65 @@ func (in *intake) describe(schemas huma.Registry, op *huma.Operation) {
 	one := schemas.Schema(reflect.TypeFor[eventsourcing.Receipt](), true, "Receipt")
 	many := schemas.Schema(reflect.TypeFor[receiptList](), true, "Receipts")
 	body := map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{OneOf: []*huma.Schema{one, many}}}}
-	headers := map[string]*huma.Param{
-		"Location":           {Description: "Where the event can be read, for a single one.", Schema: &huma.Schema{Type: huma.TypeString}},
-		"Preference-Applied": {Description: "wait=N, where the views had caught up in time.", Schema: &huma.Schema{Type: huma.TypeString}},
+	headers := func() map[string]*huma.Param {
+		return map[string]*huma.Param{"Location": headerRef("Location"), "Preference-Applied": headerRef("Preference-Applied")}
 	}
-	op.Responses[strconv.Itoa(http.StatusCreated)] = &huma.Response{Description: "Appended.", Content: body, Headers: headers}
+	op.Responses[strconv.Itoa(http.StatusCreated)] = &huma.Response{Description: "Appended.", Content: body, Headers: headers()}
 	op.Responses[strconv.Itoa(http.StatusOK)] = &huma.Response{
-		Description: "Recorded before, with the same content: the original answer.", Content: body, Headers: headers,
+		Description: "Recorded before, with the same content: the original answer.", Content: body, Headers: headers(),
 	}
 }
 
-// envelope is the schema of an event as a client sends it.
-func (in *intake) envelope(name string) *huma.Schema {
+// envelope is the schema of an event as a client sends it. Its lifecycle is an
+// extension, for clients that make the id of what an event creates.
+func envelope(t *eventsourcing.EventType) *huma.Schema {
 	id := func(description, example string) *huma.Schema {
 		return &huma.Schema{Type: huma.TypeString, Format: "uuid", Description: description, Examples: []any{example}}
-	}
-	shortest, longest := 1, longestCorrelation
-	correlation := func(description string) *huma.Schema {
-		return &huma.Schema{Type: huma.TypeString, MinLength: &shortest, MaxLength: &longest, Description: description}
 	}
 	zero, most := 0.0, 2147483647.0
 	return &huma.Schema{
 		Type:  huma.TypeObject,
-		Title: name,
+		Title: t.Name,
 		Properties: map[string]*huma.Schema{
-			"id":           id("The event's id, made by the client.", "0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01"),
-			"aggregate_id": id("Whom the event is about, made by the client.", "0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01"),
-			"name":         {Type: huma.TypeString, Enum: []any{name}},
-			"payload":      in.rules[name].JSONSchema(),
+			"id":           id("The event's id, made by the client.", exampleID(0)),
+			"aggregate_id": id("Whom the event is about, made by the client.", exampleAggregate),
+			"name":         {Type: huma.TypeString, Enum: []any{t.Name}},
+			"payload":      {Ref: schemaRef + payloadName(t)},
 			"expected_version": {
 				Type: huma.TypeInteger, Format: "int32", Minimum: &zero, Maximum: &most,
 				Description: "The aggregate's version before this event; 0 if it must not exist.",
 			},
-			"metadata": {
-				Type: huma.TypeObject, AdditionalProperties: true,
-				Properties: map[string]*huma.Schema{
-					"correlation_id": correlation("What the events of one story have in common; GET /v1/events finds them by it."),
-					"causation_id":   correlation("The event or command that made this one happen."),
-					"trace_id":       {Description: "The trace the request belongs to; taken from its traceparent header unless given."},
-				},
-				Description: "Circumstances: the fields named here and whatever else the client keeps.",
-			},
+			"metadata": {Ref: schemaRef + metadataSchema},
 		},
 		Required:             []string{"id", "aggregate_id", "name", "payload"},
 		AdditionalProperties: false,
+		Extensions:           map[string]any{"x-lifecycle": t.Lifecycle},
 	}
+}
+
+const exampleAggregate = "0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01"
+
+func exampleID(n int) string { return fmt.Sprintf("0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a%02x", n+1) }
+
+// appendExamples are a request for each event alone, made from the examples of
+// its payload's fields, and one for an array.
+func appendExamples(types []eventsourcing.EventType, rules map[string]*schema.Schema) map[string]*huma.Example {
+	examples := make(map[string]*huma.Example)
+	for i := range types {
+		t := &types[i]
+		fields := make(map[string]any)
+		for name, field := range rules[t.Name].JSONSchema().Properties {
+			if len(field.Examples) > 0 {
+				fields[name] = field.Examples[0]
+			}
+		}
+		event := map[string]any{"id": exampleID(i), "aggregate_id": exampleAggregate, "name": t.Name, "payload": fields}
+		examples[t.Name] = &huma.Example{Summary: "One event", Value: event}
+		if t.Lifecycle == eventsourcing.Creates {
+			examples["array"] = &huma.Example{Summary: "Events that are recorded all or not at all", Value: []any{event}}
+		}
+	}
+	return examples
 }
 
 // componentName makes UserCreated of user.created.

@@ -168,10 +168,12 @@ func requestID(r *http.Request) string {
 	return id.String()
 }
 
+// longestID is how long an id in a header may be.
+const longestID = 128
+
 // isSaneID lets through what can stand in a log line as one word.
 func isSaneID(id string) bool {
-	const longest = 128
-	if id == "" || len(id) > longest {
+	if id == "" || len(id) > longestID {
 		return false
 	}
 	for i := range len(id) {

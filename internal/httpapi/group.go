@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
@@ -36,6 +38,9 @@ type Operation struct {
 	Tags []string
 	// Status of a success; 200 with a body and 204 without one by default.
 	Status int
+	// Repeats tells that a request that only repeats an earlier one is answered
+	// with 200 instead of Status.
+	Repeats bool
 	// Problems are the refusals of the route's own. Those of the edge (bad
 	// parameters, access, limits) are added.
 	Problems []Refusal
@@ -45,6 +50,8 @@ type Operation struct {
 	EventStream bool
 	// Hidden keeps the route out of the specification; its query is not checked.
 	Hidden bool
+	// AnyQuery leaves the query unchecked of a route that takes none.
+	AnyQuery bool
 	// Describe completes the specification with what no type shows: all of a raw
 	// route's parameters, body and answers, and the messages of a stream.
 	Describe func(*huma.Operation)
@@ -121,5 +128,10 @@ func register[I, O any](g *Group, op Operation, h func(context.Context, *I) (*O,
 			}
 			return out, nil
 		})
+		if op.Repeats {
+			again := *spec.Responses[strconv.Itoa(op.Status)]
+			again.Description, again.Headers = "Done before: the original answer.", maps.Clone(again.Headers)
+			spec.Responses[strconv.Itoa(http.StatusOK)] = &again
+		}
 	})
 }

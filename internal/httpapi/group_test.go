@@ -106,8 +106,8 @@ func TestSpecificationIsServedAndComplete(t *testing.T) {
 	}
 	create := string(doc.Paths["/v1/things"]["post"])
 	for _, want := range []string{
-		"thing-exists", "bad-parameter", "malformed-body", "too-large", "unsupported-media-type", "validation-failed",
-		"unauthenticated", "forbidden", "rate-limited", "unavailable", "things:write", "problem+json", `"201"`,
+		"ThingExists409", "bad-parameter", "malformed-body", "TooLarge413", "UnsupportedMediaType415", "ValidationFailed422",
+		"Unauthenticated401", "Forbidden403", "RateLimited429", "Unavailable503", "things:write", "problem+json", `"201"`,
 	} {
 		if !strings.Contains(create, want) {
 			t.Errorf("no %s in %s", want, create)

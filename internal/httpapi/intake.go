@@ -28,7 +28,7 @@ type EventLimits struct {
 type intake struct {
 	domain string
 	limits EventLimits
-	names  []string                  // of the events that clients may post, as defined
+	types  []eventsourcing.EventType // that clients may post, as defined
 	rules  map[string]*schema.Schema // by name
 	server map[string]bool           // events of the domain that only the server records
 }
@@ -46,7 +46,7 @@ func newIntake(domain string, limits EventLimits, types []eventsourcing.EventTyp
 		if err != nil {
 			return nil, fmt.Errorf("rules of event %s: %w", t.Name, err)
 		}
-		in.names = append(in.names, t.Name)
+		in.types = append(in.types, t)
 		in.rules[t.Name] = s
 	}
 	return in, nil

@@ -70,9 +70,9 @@ type logInput struct {
 // EventFilter is embedded in the input of a route that reads events. Empty
 // fields are no condition; huma finds only exported types inside another.
 type EventFilter struct {
-	Aggregate   string `query:"aggregate" maxLength:"100" doc:"Only events of this kind of aggregate, such as user."`
-	AggregateID ID     `query:"aggregate_id" doc:"Only events of this aggregate."`
-	Name        string `query:"name" maxLength:"200" doc:"Only events of this name, such as user.created."`
+	Aggregate   string `query:"aggregate" maxLength:"100" example:"user" doc:"Only events of this kind of aggregate, such as user."`
+	AggregateID ID     `query:"aggregate_id" example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01" doc:"Only events of this aggregate."`
+	Name        string `query:"name" maxLength:"200" example:"user.created" doc:"Only events of this name, such as user.created."`
 
 	CorrelationID string `query:"correlation_id" maxLength:"200" doc:"Only events with this correlation_id in their metadata: one story through all aggregates."`
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -34,26 +36,52 @@ func (a *API) mountUnmatched() {
 	})
 }
 
-// mountOps registers the routes an operator needs. They are outside the
-// specification: they are no part of the API.
+// mountOps registers the routes an operator needs. Their queries are not
+// checked: probes and tools add what they like.
 func (a *API) mountOps() {
-	hidden := func(path string, scope Scope) Operation {
-		return Operation{Method: http.MethodGet, Path: path, Scope: scope, Hidden: true}
-	}
 	root := a.Root()
-	root.Raw(hidden("/", Public), a.index)
-	root.Raw(hidden("/livez", Public), func(c *gin.Context) error {
+	root.Raw(Operation{Method: http.MethodGet, Path: "/", Scope: Public, Hidden: true}, a.index)
+	root.Raw(asking("/livez", Public, "get-liveness", "Whether the process is alive", statusSchema("alive")), func(c *gin.Context) error {
 		return WriteJSON(c, http.StatusOK, map[string]string{"status": "alive"})
 	})
-	root.Raw(hidden("/readyz", Public), a.ready)
-	root.Raw(hidden("/openapi.json", Public), a.serveSpec)
-	if !a.opts.SeparateOps {
-		metricsHandler := a.metricsHandler()
-		root.Raw(hidden("/metrics", "metrics:read"), func(c *gin.Context) error {
+	root.Raw(asking("/readyz", Public, "get-readiness", "Whether the program can serve", statusSchema("ready")), a.ready)
+	root.Raw(asking(specPath, Public, "get-openapi", "This document", answers(specType, &huma.Schema{Type: huma.TypeObject})), a.serveSpec)
+	if a.opts.SeparateOps {
+		return
+	}
+	metricsHandler := a.metricsHandler()
+	root.Raw(asking("/metrics", "metrics:read", "get-metrics", "What Prometheus scrapes", answers("text/plain", &huma.Schema{Type: huma.TypeString})),
+		func(c *gin.Context) error {
 			metricsHandler.ServeHTTP(c.Writer, c.Request)
 			return nil
 		})
+}
+
+const (
+	specPath = "/openapi.json"
+	specType = "application/vnd.oai.openapi+json;version=3.1"
+)
+
+// asking declares a route of an operator's.
+func asking(path string, scope Scope, id, summary string, content map[string]*huma.MediaType) Operation {
+	return Operation{
+		Method: http.MethodGet, Path: path, Scope: scope, ID: id, Summary: summary,
+		Tags: []string{"operations"}, AnyQuery: true,
+		Describe: func(op *huma.Operation) {
+			op.Responses[strconv.Itoa(http.StatusOK)] = &huma.Response{Description: http.StatusText(http.StatusOK), Content: content}
+		},
 	}
+}
+
+func answers(contentType string, s *huma.Schema) map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{contentType: {Schema: s}}
+}
+
+func statusSchema(value string) map[string]*huma.MediaType {
+	return answers("application/json", &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"status"},
+		Properties: map[string]*huma.Schema{"status": {Type: huma.TypeString, Enum: []any{value}}},
+	})
 }
 
 // OpsHandler serves /metrics and pprof for an address only operators reach. It
@@ -78,7 +106,9 @@ func (a *API) metricsHandler() http.Handler {
 func (a *API) index(c *gin.Context) error {
 	var paths []string
 	for _, rt := range a.Routes() {
-		if rt.Method == http.MethodGet && rt.Path != "/" && !strings.Contains(rt.Path, "{") {
+		p, page := a.pagesOf(rt.Path)
+		inner := page && rt.Path != p.prefix // pages link to each other themselves
+		if rt.Method == http.MethodGet && rt.Path != "/" && !inner && !strings.Contains(rt.Path, "{") {
 			paths = append(paths, rt.Path)
 		}
 	}
@@ -113,7 +143,7 @@ func (a *API) serveSpec(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Writer.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
+	c.Writer.Header().Set("Content-Type", specType)
 	if _, err := c.Writer.Write(doc); err != nil {
 		return fmt.Errorf("write the specification: %w", errors.Join(context.Canceled, err))
 	}

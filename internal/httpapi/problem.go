@@ -158,7 +158,8 @@ func (a *API) answerError(c *gin.Context, err error) {
 	}
 }
 
-// fail answers a plain gin request with err and stops its handlers.
+// fail answers a plain gin request with err, as a problem or a page, and stops
+// its handlers.
 func (a *API) fail(c *gin.Context, err error) {
 	c.Abort()
 	p := a.problem(c.Request.Context(), err)
@@ -168,6 +169,9 @@ func (a *API) fail(c *gin.Context, err error) {
 	a.setHeaders(header, c.Request, p.Instance)
 	for name, values := range p.GetHeaders() {
 		header[name] = values
+	}
+	if pages, ok := a.pagesOf(c.Request.URL.Path); ok && pages.refuse(c, p) == nil || c.Writer.Written() {
+		return
 	}
 	_ = writeAs(c, p.Status, problemType, p) // a Problem can always be encoded
 }

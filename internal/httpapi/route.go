@@ -14,17 +14,18 @@ import (
 
 // route is what the edge knows about a registered path before a request comes.
 type route struct {
-	api     *API
-	method  string
-	path    string
-	scope   Scope
-	id      string
-	hidden  bool
-	stream  bool
-	body    bool // the specification has a request body
-	fresh   bool // the handler honours If-None-Match
-	params  params
-	metrics *routeMetrics
+	api      *API
+	method   string
+	path     string
+	scope    Scope
+	id       string
+	hidden   bool
+	anyQuery bool
+	stream   bool
+	body     bool // the specification has a request body
+	fresh    bool // the handler honours If-None-Match
+	params   params
+	metrics  *routeMetrics
 }
 
 // RouteInfo is one line of the routes table.
@@ -54,7 +55,7 @@ func (a *API) Routes() []RouteInfo {
 func (a *API) guard(g *Group, op Operation, register func(*route)) {
 	rt := &route{
 		api: a, method: op.Method, path: g.prefix + op.Path, scope: op.Scope, id: op.ID,
-		hidden: op.Hidden, stream: op.EventStream,
+		hidden: op.Hidden, anyQuery: op.AnyQuery, stream: op.EventStream,
 	}
 	defer func() {
 		if cause := recover(); cause != nil {

@@ -20,6 +20,7 @@ import (
 func (a *API) Spec() ([]byte, error) { return a.spec() }
 
 func (a *API) marshalSpec() ([]byte, error) {
+	a.complete()
 	doc, err := json.Marshal(a.huma.OpenAPI())
 	if err != nil {
 		return nil, fmt.Errorf("encode the OpenAPI document: %w", err)
@@ -38,6 +39,7 @@ func (a *API) operation(rt *route, op Operation) *huma.Operation {
 		Responses: map[string]*huma.Response{},
 		Metadata:  map[string]any{routeMetadata: rt},
 	}
+	spec.Security = []map[string][]string{} // said, not left out
 	if op.Scope != Public {
 		spec.Security = []map[string][]string{{"bearer": {string(op.Scope)}}}
 	}
@@ -57,26 +59,55 @@ func (a *API) document(rt *route, op Operation, spec *huma.Operation) {
 	if rt.body {
 		codes[http.StatusRequestTimeout] = []string{codeRequestTimeout}
 	}
+	codes[http.StatusRequestHeaderFieldsTooLarge] = []string{codeHeadersTooLarge}
 	schema := a.Schemas().Schema(reflect.TypeFor[Problem](), true, "")
 	for _, status := range slices.Sorted(maps.Keys(codes)) {
 		slices.Sort(codes[status])
-		spec.Responses[strconv.Itoa(status)] = &huma.Response{
-			Description: "`" + strings.Join(slices.Compact(codes[status]), "`, `") + "`",
-			Content:     map[string]*huma.MediaType{problemType: {Schema: schema}},
-		}
+		spec.Responses[strconv.Itoa(status)] = problemResponse(status, slices.Compact(codes[status]), schema)
 	}
 	if rt.fresh {
 		spec.Responses[strconv.Itoa(http.StatusNotModified)] = &huma.Response{
 			Description: "The version named by If-None-Match is still the current one.",
+			Headers:     map[string]*huma.Param{"ETag": headerRef("ETag")},
 		}
 	}
 }
 
+// problemResponse is a Problem whose code is one of those of the status, so
+// that generated clients know what to branch on.
+func problemResponse(status int, codes []string, problem *huma.Schema) *huma.Response {
+	values := make([]any, len(codes))
+	for i, code := range codes {
+		values[i] = code
+	}
+	narrowed := &huma.Schema{AllOf: []*huma.Schema{problem, {
+		Type: huma.TypeObject,
+		Properties: map[string]*huma.Schema{
+			"status": {Type: huma.TypeInteger, Enum: []any{status}},
+			"code":   {Type: huma.TypeString, Enum: values},
+		},
+	}}}
+	r := &huma.Response{
+		Description: "`" + strings.Join(codes, "`, `") + "`",
+		Content:     map[string]*huma.MediaType{problemType: {Schema: narrowed}},
+		Headers:     map[string]*huma.Param{},
+	}
+	for name := range (&Problem{Status: status}).GetHeaders() {
+		if _, known := commonHeaders()[canonical(name)]; known {
+			r.Headers[canonical(name)] = headerRef(name)
+		}
+	}
+	return r
+}
+
 func edgeRefusals(rt *route) []Refusal {
 	list := []Refusal{
-		{fault.Malformed, codeBadParameter},
+		{fault.TooLarge, codeTooLarge}, // the edge reads to the end whatever body there is
 		{fault.Internal, codeInternal},
 		{fault.Unavailable, codeUnavailable},
+	}
+	if !rt.anyQuery {
+		list = append(list, Refusal{fault.Malformed, codeBadParameter})
 	}
 	if rt.scope != Public {
 		list = append(list,
@@ -87,7 +118,6 @@ func edgeRefusals(rt *route) []Refusal {
 	if rt.body {
 		list = append(list,
 			Refusal{fault.Malformed, codeMalformedBody},
-			Refusal{fault.TooLarge, codeTooLarge},
 			Refusal{fault.Unsupported, codeUnsupported},
 			Refusal{fault.Invalid, codeValidation})
 	}

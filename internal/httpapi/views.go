@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -54,6 +55,11 @@ func Views[S, P any](a *API, views ViewOperator[S, P], position func(P) int64) {
 		func(ctx context.Context, in *parkedInput) (*Listing[P], error) {
 			return listParked(ctx, views, position, in)
 		})
+	// Why: an event that another program recorded, and that breaks its rules, is
+	// parked for just that.
+	if event := a.Schemas().Schema(reflect.TypeFor[P](), false, "").Properties["event"]; event != nil {
+		event.Ref = schemaRef + uncheckedSchema
+	}
 	Post(g, mending(http.StatusAccepted, "/{name}/parked/{aggregate_id}/retry", "retry-parked", "Try a parked aggregate again",
 		"The event and those behind it are applied in order within a second, by whichever replica keeps the view. "+
 			"One that fails again stays in the list."),
@@ -83,18 +89,18 @@ func mending(status int, path, id, summary, description string) Operation {
 }
 
 type viewInput struct {
-	Name string `path:"name" maxLength:"63" doc:"The view's name, such as users."`
+	Name string `path:"name" maxLength:"63" example:"users" doc:"The view's name, such as users."`
 }
 
 type retryInput struct {
-	Name        string `path:"name" maxLength:"63" doc:"The view's name, such as users."`
-	AggregateID ID     `path:"aggregate_id" doc:"The parked aggregate."`
+	Name        string `path:"name" maxLength:"63" example:"users" doc:"The view's name, such as users."`
+	AggregateID ID     `path:"aggregate_id" example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01" doc:"The parked aggregate."`
 }
 
 type parkedInput struct {
 	Paging
 
-	Name string `path:"name" maxLength:"63" doc:"The view's name, such as users."`
+	Name string `path:"name" maxLength:"63" example:"users" doc:"The view's name, such as users."`
 }
 
 type accepted struct {

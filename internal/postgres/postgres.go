@@ -66,7 +66,9 @@ const (
 // readMargin is added to the statement timeout to get the time after which a
 // silent connection is given up. Why: the server answers first, with an error
 // that says what happened; only a server or network that is gone stays silent.
-const readMargin = 5 * time.Second
+// Why not more: with the wait for a connection a request then takes 10 s, and
+// 12 s are promised.
+const readMargin = 3 * time.Second
 
 // Options says where a pool connects and how its connections behave. Every
 // zero field means its default, so Options{URL: url} is a sound pool.

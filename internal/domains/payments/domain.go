@@ -16,7 +16,8 @@
 //	policy.go risk.go money.go        what they decide with
 //	upcast.go                         how old events become new ones
 //	summary.go customer.go            the views and their folds
-//	repository.go past.go             how the views are read (SQL is in the first alone), and what they were
+//	past.go                           what they were
+//	repository.go                     how the views are read (the only file with SQL)
 //	commands.go routes.go             how it is served (the only files with HTTP)
 //	domain.go                         this manifest
 package payments

@@ -10,7 +10,7 @@ import (
 	"onepg/internal/httpapi"
 )
 
-// queries serves the views.
+// queries serves the views, and the past that no view keeps.
 type queries struct {
 	payments    repository
 	past        past
@@ -20,19 +20,18 @@ type queries struct {
 func (q queries) register(g *httpapi.Group) {
 	httpapi.Get(g, httpapi.Operation{
 		Path: "", ID: "list-payments", Scope: "payments:read", Summary: "List payments, newest first",
-		Description: "One page of the view, by the time of initiation. With as_of the list as it was at that time, " +
-			"in the order of ids; such a page may be shorter than its limit before the last one.",
+		Description: "One page of the view, by the time of initiation. With as_of the list as it was at that time, in the order of ids.",
 	}, q.list)
 	httpapi.Get(g, httpapi.Operation{
 		Path: "/{payment_id}", ID: "get-payment", Scope: "payments:read", Summary: "One payment",
 		Description: "With min_version and Prefer: wait=N the answer waits until the view shows that version. " +
 			"After a command nobody needs this: its answer has the state already. " +
-			"With version or as_of the payment as it was then, from the events alone.",
+			"With version or as_of the payment as it was then, from the events alone, with the name its customer had.",
 		Problems: []httpapi.Refusal{{Kind: fault.NotFound, Code: "not-found"}, {Kind: fault.Timeout, Code: "view-behind"}},
 	}, q.one)
 	httpapi.Get(g, httpapi.Operation{
-		Path: "/{payment_id}/history", ID: "list-payment-history", Scope: "payments:read", Summary: "Who changed what and when",
-		Description: "The payment's events, newest first, each with its changes. The customer's name is not the payment's, so no change of it is here.",
+		Path: "/{payment_id}/history", ID: "list-payment-history", Scope: "payments:read", Summary: "What happened to a payment, and when",
+		Description: "The payment's events, newest first, each with its changes.",
 		Problems:    []httpapi.Refusal{{Kind: fault.NotFound, Code: "not-found"}},
 	}, q.history)
 	httpapi.Get(g, httpapi.Operation{
@@ -120,7 +119,7 @@ type historyInput struct {
 }
 
 func (q queries) history(ctx context.Context, in *historyInput) (*httpapi.Listing[httpapi.Revision], error) {
-	return httpapi.ReadHistory(ctx, q.past.payments, in.ID, &in.Paging)
+	return httpapi.ReadHistory(ctx, q.past, in.ID, &in.Paging)
 }
 
 type dayInput struct {

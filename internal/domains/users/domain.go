@@ -24,7 +24,7 @@ const view = "users"
 // New makes the domain.
 func New(deps domains.Deps) domains.Domain {
 	q := queries{
-		users: repository{db: deps.DB}, waitVersion: deps.WaitVersion,
+		users: newRepository(deps.DB), waitVersion: deps.WaitVersion,
 		past: aggregator.PastOf("user", evolve, deps.Past), append: deps.Append,
 	}
 	return domains.Domain{
@@ -32,6 +32,7 @@ func New(deps domains.Deps) domains.Domain {
 		Events: events(),
 		Views:  []aggregator.View{aggregator.Define[User, Event](view, "user", evolve)},
 		Stream: domains.StreamOf(view, q.users.withIDs),
+		Revert: q.putBack,
 		Routes: func(g *httpapi.Group) { q.register(g) },
 	}
 }

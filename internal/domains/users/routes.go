@@ -42,7 +42,7 @@ func (q queries) register(g *httpapi.Group) {
 	httpapi.Post(g, httpapi.Operation{
 		Path: "/{id}/revert", ID: "revert-user", Scope: "users:write", Summary: "Put a user back to what it was",
 		Description: "Appends user.reverted, so that the history is kept. Brings a deleted user back too.",
-		Status:      http.StatusCreated, Problems: httpapi.RevertRefusals(),
+		Status:      http.StatusCreated, Repeats: true, Problems: httpapi.RevertRefusals(),
 	}, q.revert)
 }
 
@@ -101,7 +101,7 @@ type oneInput struct {
 	httpapi.Waiting
 	httpapi.When
 
-	ID         httpapi.ID `path:"id" doc:"The user's id."`
+	ID         httpapi.ID `path:"id" example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01" doc:"The user's id."`
 	MinVersion int        `query:"min_version" minimum:"1" doc:"Answer only when the view shows this version or a later one."`
 }
 
@@ -132,7 +132,7 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 type historyInput struct {
 	httpapi.Paging
 
-	ID httpapi.ID `path:"id" doc:"The user's id."`
+	ID httpapi.ID `path:"id" example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01" doc:"The user's id."`
 }
 
 func (q queries) history(ctx context.Context, in *historyInput) (*httpapi.Listing[httpapi.Revision], error) {
@@ -142,15 +142,19 @@ func (q queries) history(ctx context.Context, in *historyInput) (*httpapi.Listin
 type revertInput struct {
 	httpapi.RevertRequest
 
-	ID httpapi.ID `path:"id" doc:"The user's id."`
+	ID httpapi.ID `path:"id" example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01" doc:"The user's id."`
 }
 
 func (q queries) revert(ctx context.Context, in *revertInput) (*httpapi.Reverted, error) {
+	return q.putBack(ctx, in.ID.UUID, &in.RevertRequest)
+}
+
+func (q queries) putBack(ctx context.Context, id uuid.UUID, in *httpapi.RevertRequest) (*httpapi.Reverted, error) {
 	reverting := httpapi.Reverting[User]{
 		Past: q.past, Event: revertTo, Append: q.append,
 		Shown: func(ctx context.Context, id uuid.UUID, version int) bool {
 			return q.waitVersion(ctx, view, id, version)
 		},
 	}
-	return reverting.Do(ctx, in.ID, &in.RevertRequest)
+	return reverting.Do(ctx, httpapi.ID{UUID: id}, in)
 }
