@@ -31,7 +31,7 @@ const patience = 60 * time.Second
 
 // tab is a page in a real browser.
 type tab struct {
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context //nolint:containedctx // chromedp keeps the tab in it
 	url string
 
@@ -61,7 +61,7 @@ func (a *api) openBrowser() *tab {
 }
 
 // chromium finds the browser.
-func chromium(t *testing.T) string {
+func chromium(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
