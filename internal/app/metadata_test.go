@@ -69,6 +69,25 @@ func TestAnEventKeepsItsCircumstances(t *testing.T) {
 	}
 }
 
+// TestCommandsAndRevertsKeepTheTrace is about events that the server makes; a
+// repeated command answers with the first one's trace.
+func TestCommandsAndRevertsKeepTheTrace(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	user, payment := a.create(ada), uuid.New()
+	first := a.command(payment, "process", "1", paying(user, "10.00", "USD", "wallet"), traceparent)
+	again := a.command(payment, "process", "1", paying(user, "10.00", "USD", "wallet"), strings.Replace(traceparent, trace, strings.Repeat("a", 32), 1))
+	if strings.Count(first.body, `"metadata":{"trace_id":"`+trace+`"}`) != 2 || again.body != first.body {
+		t.Errorf("%s\nagain: %s", first.body, again.body)
+	}
+	if got := a.do("POST", "/v1/users/"+user.String()+"/revert", `{"id":"`+uuid.NewString()+`","to_version":1}`, traceparent); got.status != 201 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := a.get("/v1/events"); strings.Count(got.body, trace) != 3 {
+		t.Errorf("%d events have the trace: %s", strings.Count(got.body, trace), got.body)
+	}
+}
+
 func TestAStoryIsFollowedThroughAggregates(t *testing.T) {
 	t.Parallel()
 	a := start(t)

@@ -44,7 +44,7 @@ func (a *App) assemble() (parts, error) {
 			Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
 				return a.views.Wait(ctx, views, events)
 			},
-			Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor},
+			Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor, Metadata: httpapi.TraceMetadata},
 		})
 		if d.Err != nil {
 			return p, fmt.Errorf("domain %s: %w", d.Name, d.Err)

@@ -127,7 +127,7 @@ func (r Reverting[Row]) event(ctx context.Context, id ID, in *RevertRequest) (ev
 		return none, fmt.Errorf("encode the payload of %s: %w", name, err)
 	}
 	e := eventsourcing.Event{
-		ID: in.Body.ID.UUID, AggregateID: id.UUID, Name: name, Payload: text, Metadata: withTrace(nil, requestOf(ctx).trace),
+		ID: in.Body.ID.UUID, AggregateID: id.UUID, Name: name, Payload: text, Metadata: TraceMetadata(ctx),
 	}
 	if in.Match().Version == nil {
 		e.ExpectedVersion = &current

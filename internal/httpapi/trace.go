@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 )
@@ -30,6 +31,12 @@ func traceID(lines []string) string {
 		return ""
 	}
 	return parts[1]
+}
+
+// TraceMetadata is the metadata of events that a request makes without giving
+// any: its trace_id, or nothing.
+func TraceMetadata(ctx context.Context) json.RawMessage {
+	return withTrace(nil, requestOf(ctx).trace)
 }
 
 // withTrace is an event's metadata with the trace_id, unless it has one. What
