@@ -33,7 +33,7 @@ func TestACleanStoreUnderLiveWritesHasNoFindings(t *testing.T) {
 		defer pace.Stop()
 		for ctx.Err() == nil {
 			<-pace.C
-			if err := s.append(ctx, 20); err != nil && ctx.Err() == nil {
+			if err := errors.Join(s.append(ctx, 10), s.renameSome(ctx, 10)); err != nil && ctx.Err() == nil {
 				written <- err
 				return
 			}
