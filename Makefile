@@ -58,7 +58,7 @@ test-browser: postgresql ## look at the pages in a real Chromium; needs one, or 
 bench: postgresql build ## measure the program and what it is compared with; 15 minutes
 	./app bench
 
-ci: postgresql fmt-check tidy-check vet lint build lint-openapi test smoke ## everything CI checks
+ci: postgresql fmt-check tidy-check vet lint build lint-openapi test smoke test-client ## everything CI checks
 
 deps: postgresql $(LINT) ## fetch modules and tools, to work offline afterwards
 	go mod download
