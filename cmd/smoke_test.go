@@ -30,7 +30,11 @@ func TestSmokeTheRequestsOfTestHTTP(t *testing.T) {
 	if len(requests) < 20 {
 		t.Fatalf("only %d requests in test.http", len(requests))
 	}
-	server := startServer(t, t.TempDir())
+	dir := t.TempDir()
+	server := startServer(t, dir)
+	if printed, served := invokeIn(t, dir, nil, "openapi").stdout, fetched(t, server.url+"/openapi.json"); printed != served {
+		t.Errorf("app openapi prints %d bytes, GET /openapi.json answers %d others", len(printed), len(served))
+	}
 	for _, r := range requests {
 		if r.expect == "" {
 			t.Errorf("%s: no expect line", r.title)
@@ -205,6 +209,20 @@ func (r httpRequest) send(t *testing.T, url string) string {
 	return got
 }
 
+func fetched(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 func userID(n int) string {
 	hex := strconv.FormatInt(int64(n), 16)
 	return "0193b7a2-4c1e-7d60-8f7e-" + strings.Repeat("0", 12-len(hex)) + hex
@@ -216,7 +234,7 @@ func post(url string, n int) (status int, body string) {
 	event := `{"id":"` + userID(n) + `","aggregate_id":"` + userID(n) + `","name":"user.created",` +
 		`"payload":{"name":"Ada","email":"ada@example.com"}}`
 	client := http.Client{Timeout: 10 * time.Second}
-	response, err := client.Post(url+"/v1/users/events", "application/json", strings.NewReader(event)) //nolint:noctx // the client has a timeout
+	response, err := client.Post(url+"/v1/users/events", "application/json", strings.NewReader(event))
 	if err != nil {
 		return 0, err.Error()
 	}

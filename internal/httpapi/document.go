@@ -18,6 +18,7 @@ repeated: the answer is then the first one again.
   with the same ids, after Retry-After where it is given.
 * HEAD is answered wherever GET is. Unknown query parameters are refused.
 * Times are RFC 3339 in UTC with microseconds, ids are UUIDs in lower case.
+* This document and the page /docs, which shows it, are public.
 * Ignore fields, events and codes that you do not know: there may be more of
   them one day.`
 
