@@ -61,7 +61,7 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 	a := startOn(t, database, "--auth=keys")
 	nothing := makeKey(t, database, "nothing", "nothing:read")
 	public, seen := map[string]bool{}, 0
-	for _, path := range []string{"/", "/livez", "/readyz", "/openapi.json"} {
+	for _, path := range []string{"/", "/livez", "/readyz", "/openapi.json", "/docs"} {
 		public[path] = true
 	}
 	var index struct{ Links []string }

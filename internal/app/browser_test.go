@@ -4,10 +4,10 @@ package app_test
 
 import (
 	"context"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,8 +36,8 @@ type browser struct {
 
 // newBrowser opens a tab. When the test ends, a violation of a page's
 // Content-Security-Policy, an error in its console, or a request that went
-// anywhere but to the server at address has failed it.
-func newBrowser(t *testing.T, address string) *browser {
+// anywhere but to the servers at these addresses has failed it.
+func newBrowser(t *testing.T, addresses ...string) *browser {
 	t.Helper()
 	program := findChromium(t)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -50,7 +50,7 @@ func newBrowser(t *testing.T, address string) *browser {
 	ctx, stop = chromedp.NewContext(ctx)
 	t.Cleanup(stop)
 	b := &browser{Context: ctx, t: t}
-	if err := chromedp.Listen(ctx, func(event any) { b.note(address, event) }); err != nil {
+	if err := chromedp.Listen(ctx, func(event any) { b.note(addresses, event) }); err != nil {
 		t.Fatal(err)
 	}
 	for _, domain := range []cdp.Command[cdp.Empty, cdp.Empty]{audits.Enable, log.Enable, runtime.Enable} {
@@ -88,11 +88,12 @@ func findChromium(t *testing.T) string {
 }
 
 // note keeps what a good page never does.
-func (b *browser) note(address string, event any) {
+func (b *browser) note(addresses []string, event any) {
 	what := ""
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
-		if u, err := url.Parse(e.Request.URL); err != nil || u.Scheme != "data" && u.Scheme != "blob" && u.Scheme != "about" && !strings.HasPrefix(e.Request.URL, address+"/") {
+		ours := slices.ContainsFunc(addresses, func(address string) bool { return strings.HasPrefix(e.Request.URL, address+"/") })
+		if !ours && !strings.HasPrefix(e.Request.URL, "data:") && !strings.HasPrefix(e.Request.URL, "blob:") {
 			what = "a request to elsewhere: " + e.Request.URL
 		}
 	case *audits.EventIssueAdded:

@@ -83,7 +83,7 @@ func packageJSON(doc node) ([]byte, error) {
 		"type":        "module",
 		"sideEffects": false,
 		"license":     info.node("license").text("name"),
-		"engines":     map[string]string{"node": ">=20"},
+		"engines":     map[string]string{"node": ">=20.3"},
 		"types":       "./index.d.ts",
 		"exports":     map[string]any{".": map[string]string{"types": "./index.d.ts", "default": "./index.js"}},
 	}, "", "  ")
