@@ -11,6 +11,7 @@
   const keep = 600, shown = 300;
 
   function clock(at) {
+    if (at == null) return "–";
     return new Date(at * 1000).toISOString().slice(11, 19);
   }
 
