@@ -191,8 +191,10 @@ func oneAggregate(r *run) {
 	const writers, rounds = 64, 20
 	at := &target{id: newID()}
 	statuses := r.crowd(writers, func(c *client, i int) (all []int) {
-		w := &worker{client: c, load: &load{replicas: r.replicas, log: r.log, stopping: make(chan struct{}), contended: []*target{at}, broken: r.broken},
-			random: rand.New(rand.NewPCG(r.seed, uint64(i)))}
+		w := &worker{
+			client: c, load: &load{replicas: r.replicas, log: r.log, stopping: make(chan struct{}), contended: []*target{at}, broken: r.broken},
+			random: rand.New(rand.NewPCG(r.seed, uint64(i))),
+		}
 		for range rounds {
 			w.race(r.ctx)
 		}

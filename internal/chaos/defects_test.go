@@ -30,10 +30,14 @@ func soundWorld() *world {
 	again.Status, again.Receipts = 200, []receipt{{ID: "e1", Aggregate: ada, Version: 1, Position: 1, Duplicate: true}}
 	w.do(again)
 	w.do(op{Kind: "append", Outcome: refused, Status: 409, Code: "version-conflict", Events: []sent{w.event("e5", ada, "user.updated", 1)}})
-	w.store(stored{ID: "e6", Aggregate: "p0", Kind: "payment", Name: "payment.initiated", Version: 1,
-		Payload: json.RawMessage(`{"customer_id":"a0","amount":{"value":"10.00","currency":"USD"},"method":"wallet"}`)})
-	w.do(op{Kind: "command", Outcome: succeeded, Status: 200, Payment: "p0",
-		Receipts: []receipt{{ID: "e6", Aggregate: "p0", Version: 1, Position: 5}}})
+	w.store(stored{
+		ID: "e6", Aggregate: "p0", Kind: "payment", Name: "payment.initiated", Version: 1,
+		Payload: json.RawMessage(`{"customer_id":"a0","amount":{"value":"10.00","currency":"USD"},"method":"wallet"}`),
+	})
+	w.do(op{
+		Kind: "command", Outcome: succeeded, Status: 200, Payment: "p0",
+		Receipts: []receipt{{ID: "e6", Aggregate: "p0", Version: 1, Position: 5}},
+	})
 	w.do(op{Kind: "append", Outcome: unknown, Status: 503, Code: "unavailable", RetryAfter: true, Events: []sent{w.event("e7", "a3", "user.created", 0)}})
 	w.show()
 	w.h.sessions = []session{{Reader: "stream", Kind: "stream"}}
@@ -44,8 +48,10 @@ func soundWorld() *world {
 }
 
 func (w *world) event(id, aggregate, name string, expected int) sent {
-	return sent{ID: id, Aggregate: aggregate, Name: name, Expected: &expected,
-		Payload: json.RawMessage(fmt.Sprintf(`{"name":%q,"email":"x@example.com"}`, "name of "+id))}
+	return sent{
+		ID: id, Aggregate: aggregate, Name: name, Expected: &expected,
+		Payload: json.RawMessage(fmt.Sprintf(`{"name":%q,"email":"x@example.com"}`, "name of "+id)),
+	}
 }
 
 // do adds an operation that begins when the one before has ended.
@@ -162,6 +168,7 @@ func TestEachCheckCatchesItsDefect(t *testing.T) {
 	caught := map[string]bool{}
 	for _, d := range defects {
 		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
 			w := soundWorld()
 			w.do(op{Kind: "read", Outcome: succeeded, Status: 200})
 			d.plant(w)

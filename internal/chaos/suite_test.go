@@ -34,7 +34,7 @@ type suite struct {
 
 // TestFaults runs every scenario on one PostgreSQL, one after the other, and
 // prints what came of it.
-func TestFaults(t *testing.T) {
+func TestFaults(t *testing.T) { //nolint:paralleltest // one fault at a time
 	s := newSuite(t)
 	fmt.Printf("seed %d, histories in %s\n", s.seed, s.dir)
 	began := time.Now()
@@ -51,7 +51,7 @@ func newSuite(t *testing.T) *suite {
 	t.Helper()
 	s := &suite{seed: cmp.Or(*seedFlag, uint64(time.Now().UnixNano()))}
 	var err error
-	if s.dir, err = os.MkdirTemp(*keep, "onepg-faults-"); err != nil {
+	if s.dir, err = os.MkdirTemp(*keep, "onepg-faults-"); err != nil { //nolint:usetesting // it stays when something is wrong
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -102,7 +102,7 @@ type run struct {
 	*suite
 	scenario
 
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // the scenario's own, which ends all that it does
 	database string
 	direct   string // the database's URL, past the proxies
 	verifier string // the program for app verify, if it is not the suite's
@@ -217,7 +217,7 @@ func (r *run) sql(statement string) {
 
 // loadUp starts the load and its readers, and waits until all flows.
 func (r *run) loadUp() {
-	r.load = startLoad(r.ctx, r.seed, workers, r.replicas, r.log, r.broken)
+	r.load = r.startLoad(workers)
 	r.readers = []*reader{
 		follow(r.ctx, "stream", "stream-a", r.replicas, r.log),
 		follow(r.ctx, "stream", "stream-b", []*replica{r.replicas[1], r.replicas[0]}, r.log),

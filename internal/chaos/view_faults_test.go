@@ -30,7 +30,7 @@ func (r *run) plant(prefix string, n int) {
 	for n > 0 {
 		var events []sent
 		for range min(n, 500) {
-			payload, _ := json.Marshal(map[string]string{"name": prefix, "email": "stable@example.com"}) // strings always marshal
+			payload := mustJSON(map[string]string{"name": prefix, "email": "stable@example.com"})
 			events = append(events, sent{ID: newID(), Aggregate: newID(), Name: "user.created", Payload: payload})
 		}
 		n -= len(events)
