@@ -211,7 +211,7 @@ func post(url string, n int) (status int, body string) {
 	event := `{"id":"` + userID(n) + `","aggregate_id":"` + userID(n) + `","name":"user.created",` +
 		`"payload":{"name":"Ada","email":"ada@example.com"}}`
 	client := http.Client{Timeout: 10 * time.Second}
-	response, err := client.Post(url+"/v1/users/events", "application/json", strings.NewReader(event)) //nolint:noctx // the client has a timeout
+	response, err := client.Post(url+"/v1/users/events", "application/json", strings.NewReader(event))
 	if err != nil {
 		return 0, err.Error()
 	}

@@ -38,7 +38,7 @@ func TestFaults(t *testing.T) { //nolint:paralleltest // one fault at a time
 	s := newSuite(t)
 	fmt.Printf("seed %d, histories in %s\n", s.seed, s.dir)
 	began := time.Now()
-	for _, sc := range scenarios() {
+	for _, sc := range scenarios() { //nolint:paralleltest // as above
 		if sc.long && !*long {
 			continue
 		}
