@@ -77,7 +77,7 @@ type receipt struct {
 // over all its connections.
 type session struct {
 	Reader string `json:"reader"`
-	Kind   string `json:"session"` // stream or poll
+	Kind   string `json:"session"` // stream, straggle or poll
 	After  int64  `json:"after"`
 	Seen   []seen `json:"seen"`
 	// Resumed is how often it had to connect again.

@@ -193,8 +193,8 @@ func (r *run) writable() {
 // what that costs those who come afterwards.
 func restartIdle(r *run) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
-		const clients, each = 16, 50
-		r.busy(clients, each)
+		const clients, each = 16, 10
+		r.busy(3*clients, 5*each)
 		r.fault(1)
 		r.must(r.cluster.kill(signal))
 		r.must(r.cluster.restart(r.ctx))

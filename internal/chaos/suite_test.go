@@ -20,6 +20,7 @@ import (
 var (
 	long     = flag.Bool("long", false, "run the long forms of the faults too")
 	seedFlag = flag.Uint64("seed", 0, "repeat the random choices of an earlier run; 0 for new ones")
+	program  = flag.String("program", "", "the program to break; empty builds it from these sources")
 	keep     = flag.String("keep", "", "directory for the histories and logs; empty for a temporary one that is removed when all is well")
 )
 
@@ -62,9 +63,11 @@ func newSuite(t *testing.T) *suite {
 	if s.dir, err = filepath.Abs(s.dir); err != nil {
 		t.Fatal(err)
 	}
-	s.binary = filepath.Join(s.dir, "app")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", s.binary, "onepg").CombinedOutput(); err != nil {
-		t.Fatalf("build the program: %v\n%s", err, out)
+	if s.binary = *program; s.binary == "" {
+		s.binary = filepath.Join(s.dir, "app")
+		if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", s.binary, "onepg").CombinedOutput(); err != nil {
+			t.Fatalf("build the program: %v\n%s", err, out)
+		}
 	}
 	if s.cluster, err = startCluster(t.Context(), filepath.Join(s.dir, "cluster"), []string{s.binary, "embedded-watch"}, nil); err != nil {
 		t.Fatal(err)
@@ -221,6 +224,7 @@ func (r *run) loadUp() {
 	r.readers = []*reader{
 		follow(r.ctx, "stream", "stream-a", r.replicas, r.log),
 		follow(r.ctx, "stream", "stream-b", []*replica{r.replicas[1], r.replicas[0]}, r.log),
+		follow(r.ctx, "straggle", "straggler", r.replicas, r.log),
 		follow(r.ctx, "poll", "poll", r.replicas, r.log),
 	}
 	r.await("the load flows", func() bool { return r.load.acked.Load() > 200 && r.readers[0].reached() > 100 })
