@@ -87,6 +87,8 @@ type scenario struct {
 	// scenario does (see always).
 	promises []string
 	long     bool
+	// hurts says that requests fail meanwhile. If none does, the fault was none.
+	hurts bool
 	// alone says that no load runs but what the scenario makes itself.
 	alone bool
 	// own says that the scenario starts the replicas, and the load, itself.
@@ -127,17 +129,21 @@ func (s *suite) play(t *testing.T, sc scenario) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	r := &run{T: t, suite: s, scenario: sc, ctx: ctx, result: &result{name: sc.name, promises: append(always(), sc.promises...)}}
-	defer func() { s.tally.add(r.result) }()
+	defer func() {
+		switch {
+		case t.Skipped():
+			r.result.name += " (left out)"
+		case t.Failed() && len(r.result.violations) == 0:
+			r.result.note(violation{check: "carried out", promises: r.result.promises})
+		}
+		s.tally.add(r.result)
+	}()
 	r.prepare()
 	t.Cleanup(r.clear)
 	if !sc.alone && !sc.own {
 		r.loadUp()
 	}
 	sc.run(r)
-	if t.Failed() {
-		r.broken("", "the scenario could not be carried out")
-		return
-	}
 	r.settle()
 	r.finish()
 	for _, v := range r.result.violations {
@@ -326,6 +332,9 @@ func (r *run) finish() {
 		if !o.Excused {
 			r.result.slowest = max(r.result.slowest, o.Ended-o.Invoked)
 		}
+	}
+	if r.hurts && r.result.failed == 0 {
+		r.broken("P10", "no request failed, so nothing was broken")
 	}
 	verify := exec.CommandContext(r.ctx, cmp.Or(r.verifier, r.binary), "verify")
 	verify.Dir, verify.Env = r.dir, append(environment(), "APP_DATABASE_URL="+r.direct)
