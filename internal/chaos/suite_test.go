@@ -252,6 +252,8 @@ func (r *run) await(what string, done func() bool) {
 
 // fault counts a fault that begins.
 func (r *run) fault(kills int) {
+	r.result.mu.Lock()
+	defer r.result.mu.Unlock()
 	r.result.faults++
 	r.result.kills += kills
 }
