@@ -33,6 +33,15 @@ func newClient(name string, log *recorder) *client {
 
 func (c *client) close() { c.http.CloseIdleConnections() }
 
+// mustJSON is for values that always have a JSON.
+func mustJSON(v any) json.RawMessage {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
 // request is what is sent for an operation.
 type request struct {
 	method, path string
