@@ -463,7 +463,7 @@ export type RevertBody = {
 
 export type ReviewBody = {
   /** Why, for people. */
-  note?: string;
+  note?: string | null;
 };
 
 export type Revision = RecordedEvent & ({
