@@ -329,9 +329,9 @@ func TestTheCatalogueCountsWhatWasRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"/console/catalogue":                   "this program does not know it",
-		"/console/events/" + id.String():       "This program cannot read the event",
-		"/console/aggregates/" + user.String(): "recorded by a newer version of this program",
+		"/console/catalogue":                                  "this program does not know it",
+		"/console/events/" + id.String():                      "This program cannot read the event",
+		"/console/aggregates/" + user.String():                "recorded by a newer version of this program",
 		"/console/aggregates/" + user.String() + "?version=1": "Ada Lovelace",
 		"/console/events?name=user.merged":                    "user.merged",
 	} {

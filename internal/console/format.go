@@ -178,11 +178,11 @@ func lex(text string) (length int, class string) {
 // summary is the beginning of a payload on one line.
 func summary(raw json.RawMessage) string {
 	const longest = 160
-	var b bytes.Buffer
-	if json.Compact(&b, raw) != nil {
-		return ""
+	// Why before anything else: a list of large payloads shows a line of each.
+	if most := 4 * longest; len(raw) > most {
+		raw = raw[:most]
 	}
-	text := []rune(strings.NewReplacer(`,"`, `, "`, `":`, `": `).Replace(b.String()))
+	text := []rune(strings.ToValidUTF8(strings.Join(strings.Fields(string(raw)), " "), "\uFFFD"))
 	if len(text) > longest {
 		return string(text[:longest]) + "…"
 	}

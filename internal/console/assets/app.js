@@ -189,10 +189,11 @@
     if (aggregate) query.set("aggregate", aggregate);
     if (aggregateId) query.set("aggregate_id", aggregateId);
     if (name) query.set("name", name);
+    if (correlation) query.set("correlation_id", correlation);
     let source = null, waiting = [], frame = 0, seen = 0, last = 0;
 
     function selected(e) {
-      return (!actor || e.actor === actor) && (!correlation || e.metadata.correlation_id === correlation);
+      return !actor || e.actor === actor;
     }
 
     function flush() {
