@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,7 +37,7 @@ type tab struct {
 	url string
 
 	mu        sync.Mutex
-	tolerated string // part of a complaint that the test expects
+	tolerated []string // parts of complaints that the test expects
 }
 
 // openBrowser opens a browser at the program. Whatever a page complains about,
@@ -79,7 +80,7 @@ func (b *tab) listen() {
 			return
 		}
 		b.mu.Lock()
-		expected := b.tolerated != "" && strings.Contains(m.Text, b.tolerated)
+		expected := slices.ContainsFunc(b.tolerated, func(part string) bool { return strings.Contains(m.Text, part) })
 		b.mu.Unlock()
 		if (m.IsException() || m.Type == "error") && !expected && b.ctx.Err() == nil {
 			b.t.Errorf("the page complains: %s %s", m.Text, m.URL)
@@ -87,11 +88,11 @@ func (b *tab) listen() {
 	}
 }
 
-// tolerate names a complaint that is expected from here on.
-func (b *tab) tolerate(part string) {
+// tolerate names complaints that are expected from here on.
+func (b *tab) tolerate(parts ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tolerated = part
+	b.tolerated = parts
 }
 
 // do runs steps that have no result.
@@ -248,6 +249,19 @@ func TestBrowserOverview(t *testing.T) {
 	a.create(ada)
 	b.until(`document.getElementById("head").textContent !== "` + before + `"`)
 	b.shoot("overview")
+}
+
+// A page whose server is gone says so, and does not pass for one that is live.
+func TestBrowserSaysThatTheServerIsAway(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	b := a.openBrowser()
+	b.open("/console")
+	b.until(`document.querySelectorAll(".uplot").length === 3 && document.getElementById("away").hidden`)
+	b.tolerate("ERR_", "htmx:")
+	a.stop()
+	b.until(`!document.getElementById("away").hidden`)
+	b.shoot("away")
 }
 
 func TestBrowserEventsAndTheirFilters(t *testing.T) {
