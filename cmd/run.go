@@ -50,6 +50,7 @@ func serve(c *cobra.Command) error {
   onepg is running.
 
   API      %[1]s
+  Console  %[1]s/console
   Views    %[1]s/v1/views
   Log      %[1]s/v1/events
   Metrics  %[1]s/metrics

@@ -61,6 +61,18 @@ func TestBrowserOverview(t *testing.T) {
 	b.shoot("overview")
 }
 
+// A page whose server is gone says so, and does not pass for one that is live.
+func TestBrowserSaysThatTheServerIsAway(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	b := a.openBrowser()
+	b.open("/console")
+	b.until(`document.querySelectorAll(".uplot").length === 3 && document.getElementById("away").hidden`)
+	a.stop()
+	b.until(`!document.getElementById("away").hidden`)
+	b.shoot("away")
+}
+
 func TestBrowserEventsAndTheirFilters(t *testing.T) {
 	t.Parallel()
 	a := start(t)

@@ -192,6 +192,7 @@ type logReader struct {
 func (l logReader) Stretch(ctx context.Context, s tail.Stretch) ([]eventsourcing.Recorded, error) {
 	q := eventstore.Query{
 		After: s.After, UpTo: s.UpTo, Limit: s.Limit, AggregateID: s.Filter.AggregateID, Name: s.Filter.Name,
+		CorrelationID: s.Filter.CorrelationID,
 	}
 	if s.Filter.Aggregate != "" {
 		q.Aggregates = []string{s.Filter.Aggregate}

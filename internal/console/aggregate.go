@@ -119,6 +119,12 @@ func versionIn(g *gin.Context, latest int) (int, error) {
 	return version, nil
 }
 
+// Older is the version before it.
+func (s state) Older() int { return s.Version - 1 }
+
+// Newer is the version after it.
+func (s state) Newer() int { return s.Version + 1 }
+
 // state folds the aggregate up to a version.
 func (c *console) state(ctx context.Context, last eventsourcing.Recorded, version int) (state, error) {
 	s := state{ID: last.AggregateID, Version: version, Latest: last.Version, Event: last}

@@ -26,6 +26,7 @@ func TestJSONIsShownAsItIsWritten(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{
 		`{}`, `[]`, `{"a":1}`, `{"n":9007199254740993,"x":1e400,"s":"<b>\"\\ \u003c","t":true,"z":null,"l":[1,"2",{"k":[]}]}`,
+		"[" + strings.Repeat(`"x",`, 5000) + "1]",
 		`{"id":"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01"}`, `"\\"`, `-0.5e-3`, `{"\"":"\""}`, `{"true":false}`,
 	} {
 		var want bytes.Buffer

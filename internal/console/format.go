@@ -125,6 +125,9 @@ type token struct {
 	Link string
 }
 
+// highlighted is how many tokens of a document are told apart.
+const highlighted = 2000
+
 // tokens lays JSON out for people, with numbers and strings as they are
 // written. What is not JSON is shown as it is.
 func tokens(raw json.RawMessage) []token {
@@ -135,6 +138,11 @@ func tokens(raw json.RawMessage) []token {
 	text := b.String()
 	var list []token
 	for text != "" {
+		// Why: each token is an element. What a person reads has its colours; the
+		// rest of a large payload is there too, as one text.
+		if len(list) == highlighted {
+			return append(list, token{Text: text})
+		}
 		n, class := lex(text)
 		t := token{Class: class, Text: text[:n]}
 		text = text[n:]
@@ -178,11 +186,11 @@ func lex(text string) (length int, class string) {
 // summary is the beginning of a payload on one line.
 func summary(raw json.RawMessage) string {
 	const longest = 160
-	var b bytes.Buffer
-	if json.Compact(&b, raw) != nil {
-		return ""
+	// Why before anything else: a list of large payloads shows a line of each.
+	if most := 4 * longest; len(raw) > most {
+		raw = raw[:most]
 	}
-	text := []rune(strings.NewReplacer(`,"`, `, "`, `":`, `": `).Replace(b.String()))
+	text := []rune(strings.ToValidUTF8(strings.Join(strings.Fields(string(raw)), " "), "\uFFFD"))
 	if len(text) > longest {
 		return string(text[:longest]) + "…"
 	}

@@ -38,6 +38,9 @@ func (c *console) view(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if isPart(g.Request) { // how it stands is all that is asked for, once a second
+		return c.show(g, http.StatusOK, "view", page{Title: "View " + name, Section: "views", Body: body})
+	}
 	after, err := strconv.ParseInt(g.DefaultQuery("after", "0"), 10, 64)
 	if err != nil || after < 0 {
 		return httpapi.BadParameter("after", "expected a position")

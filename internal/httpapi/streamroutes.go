@@ -36,7 +36,7 @@ type eventStreamInput struct {
 }
 
 func (in *eventStreamInput) read() (Resumption, tail.Filter) {
-	return in.Resumption, tail.Filter{Aggregate: in.Aggregate, AggregateID: in.AggregateID.UUID, Name: in.Name}
+	return in.Resumption, tail.Filter{Aggregate: in.Aggregate, AggregateID: in.AggregateID.UUID, Name: in.Name, CorrelationID: in.CorrelationID}
 }
 
 // RowStream registers GET /v1/<domain>/stream: the rows of a view as they

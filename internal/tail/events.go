@@ -1,7 +1,9 @@
 package tail
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"onepg/internal/eventsourcing"
@@ -80,8 +82,21 @@ func (s *Events) message(e eventsourcing.Recorded) (*Message, error) {
 	}
 	return &Message{
 		Position: e.Position, Aggregate: e.Aggregate, AggregateID: e.AggregateID, Name: e.Name,
-		RecordedAt: e.RecordedAt.Time, Frame: data,
+		CorrelationID: correlation(e.Metadata), RecordedAt: e.RecordedAt.Time, Frame: data,
 	}, nil
+}
+
+// correlation is what ties an event to others, where it is a text.
+func correlation(metadata json.RawMessage) string {
+	if !bytes.Contains(metadata, []byte(`"correlation_id"`)) { // nor does it cost anything
+		return ""
+	}
+	var m struct {
+		ID any `json:"correlation_id"`
+	}
+	_ = json.Unmarshal(metadata, &m) // it is an object; the rest is the client's
+	id, _ := m.ID.(string)
+	return id
 }
 
 func upcast(registry *eventsourcing.Registry, e eventsourcing.Recorded) (newest eventsourcing.Recorded, err error) {

@@ -117,18 +117,25 @@ type event struct {
 	AggregateID uuid.UUID         `json:"aggregate_id"`
 	Name        string            `json:"name"`
 	Payload     map[string]string `json:"payload"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
 }
 
 func created(id uuid.UUID) event {
-	return event{uuid.New(), id, "user.created", map[string]string{"name": "Ada", "email": "ada@example.com"}}
+	return event{ID: uuid.New(), AggregateID: id, Name: "user.created", Payload: map[string]string{"name": "Ada", "email": "ada@example.com"}}
 }
 
 func renamed(id uuid.UUID, name string) event {
-	return event{uuid.New(), id, "user.updated", map[string]string{"name": name}}
+	return event{ID: uuid.New(), AggregateID: id, Name: "user.updated", Payload: map[string]string{"name": name}}
+}
+
+// correlated is the event as a part of a story.
+func (e event) correlated(id string) event {
+	e.Metadata = map[string]string{"correlation_id": id}
+	return e
 }
 
 func deleted(id uuid.UUID) event {
-	return event{uuid.New(), id, "user.deleted", map[string]string{}}
+	return event{ID: uuid.New(), AggregateID: id, Name: "user.deleted", Payload: map[string]string{}}
 }
 
 // someone is n users that were just created.

@@ -14,10 +14,11 @@ import (
 // take it, so nothing of it is ever changed.
 type Message struct {
 	Position int64
-	// Aggregate, AggregateID and Name are what a Filter looks at.
-	Aggregate   string
-	AggregateID uuid.UUID
-	Name        string
+	// Aggregate, AggregateID, Name and CorrelationID are what a Filter looks at.
+	Aggregate     string
+	AggregateID   uuid.UUID
+	Name          string
+	CorrelationID string // of the metadata
 	// RecordedAt is the time of the event behind it.
 	RecordedAt time.Time
 	// Frame is the message as it goes over the wire: text/event-stream, with
@@ -27,15 +28,17 @@ type Message struct {
 
 // Filter selects messages; a zero field is no condition.
 type Filter struct {
-	Aggregate   string
-	AggregateID uuid.UUID
-	Name        string
+	Aggregate     string
+	AggregateID   uuid.UUID
+	Name          string
+	CorrelationID string
 }
 
 func (f Filter) selects(m *Message) bool {
 	return (f.Aggregate == "" || f.Aggregate == m.Aggregate) &&
 		(f.AggregateID == uuid.Nil || f.AggregateID == m.AggregateID) &&
-		(f.Name == "" || f.Name == m.Name)
+		(f.Name == "" || f.Name == m.Name) &&
+		(f.CorrelationID == "" || f.CorrelationID == m.CorrelationID)
 }
 
 // selectFrom gives the selected messages; without a condition the slice itself.

@@ -124,14 +124,14 @@ func TestAFilterSelectsWhatTheLogSelects(t *testing.T) {
 	ada, bob := uuid.New(), uuid.New()
 	fill := func() int64 {
 		r.append(someone(20)...)
-		r.append(renamed(ada, "Ada"), renamed(bob, "Bob"), renamed(ada, "Countess"))
+		r.append(renamed(ada, "Ada"), renamed(bob, "Bob"), renamed(ada, "Countess").correlated("the-countess"))
 		return r.append(someone(20)...)
 	}
 	r.append(created(ada), created(bob))
 	fill()
 	for _, filter := range []string{
 		"aggregate_id=" + ada.String(), "name=user.updated", "aggregate=user", "aggregate=payment",
-		"aggregate_id=" + bob.String() + "&name=user.updated",
+		"aggregate_id=" + bob.String() + "&name=user.updated", "correlation_id=the-countess", "correlation_id=nobodys",
 	} {
 		past := r.follow(eventStream+"?"+filter, 0)
 		head := fill()
@@ -145,7 +145,7 @@ func TestAFilterSelectsWhatTheLogSelects(t *testing.T) {
 				t.Errorf("%s: got %d, the log has %d", filter, m.id, e.Position)
 			}
 		}
-		if n := len(page.Items); n == 0 != (filter == "aggregate=payment") {
+		if n := len(page.Items); n == 0 != (filter == "aggregate=payment" || filter == "correlation_id=nobodys") {
 			t.Errorf("%s: %d events up to %d", filter, n, head)
 		}
 	}

@@ -11,8 +11,7 @@
   const keep = 600, shown = 300;
 
   function clock(at) {
-    if (at == null) return "–";
-    return new Date(at * 1000).toISOString().slice(11, 19);
+    return Number.isFinite(at) ? new Date(at * 1000).toISOString().slice(11, 19) : "–";
   }
 
   function color(name) {
@@ -48,7 +47,7 @@
       this.plot = new uPlot({
         ...this.size(),
         cursor: { drag: { x: false, y: false } },
-        scales: { x: { range: (u, low, high) => [high - shown, high] }, y: { range: (u, low, high) => [0, Math.max(1, high * 1.1 || 1)] } },
+        scales: { x: { range: (u, low, high) => { const end = high ?? Date.now() / 1000; return [end - shown, end]; } }, y: { range: (u, low, high) => [0, Math.max(1, high * 1.1 || 1)] } },
         axes: [{ ...axis, space: 90, incrs: [30, 60, 120, 300], values: (u, ticks) => ticks.map(clock) }, { ...axis, size: 56 }],
         series: [
           { label: "at", value: (u, v) => clock(v ?? newest(u, 0)) },
@@ -112,13 +111,22 @@
         try {
           const answer = await fetch(root.dataset.stats + (last ? "" : "?growth=1"), { headers: { Accept: "application/json" } });
           if (answer.status === 401) { location.reload(); return; }
+          answered(answer.ok);
           if (answer.ok) take(await answer.json());
-        } catch { /* the server is away; the next second may be better */ }
+        } catch {
+          answered(false); // the next second may be better
+        }
       }
       setTimeout(poll, 1000);
     }
     poll();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => Object.values(charts).forEach((chart) => chart.draw()));
+  }
+
+  // answered says whether the last question was, so that nobody takes what was
+  // for what is.
+  function answered(yes) {
+    document.getElementById("away").hidden = yes;
   }
 
   function put(id, text) {
@@ -190,10 +198,11 @@
     if (aggregate) query.set("aggregate", aggregate);
     if (aggregateId) query.set("aggregate_id", aggregateId);
     if (name) query.set("name", name);
+    if (correlation) query.set("correlation_id", correlation);
     let source = null, waiting = [], frame = 0, seen = 0, last = 0;
 
     function selected(e) {
-      return (!actor || e.actor === actor) && (!correlation || e.metadata.correlation_id === correlation);
+      return !actor || e.actor === actor;
     }
 
     function flush() {
@@ -292,6 +301,7 @@
     if (tail) startTail(tail);
     document.querySelectorAll("[data-copy]").forEach(startCopying);
     document.body.addEventListener("htmx:afterSwap", markVersion);
+    document.body.addEventListener("htmx:afterRequest", (e) => answered(e.detail.successful));
     // A part that is refused because the sign-in ended: the page says what to do.
     document.body.addEventListener("htmx:responseError", (e) => { if (e.detail.xhr.status === 401) location.reload(); });
   });
