@@ -36,8 +36,8 @@ the exit code is then 2.`,
 		}
 		return printList(c.OutOrStdout(), *format, settings.Settings(), []column[config.Setting]{
 			{"KEY", func(s config.Setting) string { return s.Key }},
-			{"VALUE", func(s config.Setting) string { return s.Value }},
 			{"SOURCE", func(s config.Setting) string { return string(s.Source) }},
+			{"VALUE", func(s config.Setting) string { return s.Value }}, // last, because some are long
 		})
 	}
 	return show

@@ -106,6 +106,12 @@ position of this one.`,
 	filter := filterFlags(list)
 	limit := list.Flags().Int("limit", 50, "at most this many events")
 	format := outputFlag(list)
+	list.PreRunE = func(*cobra.Command, []string) error {
+		if *limit < 1 {
+			return errors.New("--limit must be 1 or more")
+		}
+		return nil
+	}
 	list.RunE = withTools(func(c *cobra.Command, tools *app.Tools, _ []string) error {
 		q := filter.selected()
 		q.Limit = *limit
@@ -127,26 +133,54 @@ position of this one.`,
 }
 
 func newEventsShow() *cobra.Command {
-	return &cobra.Command{
+	show := &cobra.Command{
 		Use:     "show ID",
-		Short:   "Print one event as JSON",
-		Long:    "Prints the event with this id as it is stored.",
+		Short:   "Print one event",
+		Long:    "Prints the event with this id as it is stored, as JSON unless a table is asked for.",
 		Example: "  app events show 0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01",
-		Args:    cobra.ExactArgs(1),
-		RunE: withTools(func(c *cobra.Command, tools *app.Tools, args []string) error {
-			id, err := uuid.Parse(args[0])
-			if err != nil {
-				return fmt.Errorf("ID: %w", err)
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("takes the id of one event")
 			}
-			e, found, err := tools.Log.Event(c.Context(), id)
-			if err != nil {
-				return err
-			}
-			if !found {
-				return fault.New(fault.NotFound, "not-found", "There is no event "+id.String()+".")
-			}
+			return new(uuidFlag).Set(args[0])
+		},
+	}
+	format := outputFlag(show)
+	*format, show.Flags().Lookup("output").DefValue = outputJSON, string(outputJSON)
+	show.RunE = withTools(func(c *cobra.Command, tools *app.Tools, args []string) error {
+		id := uuid.MustParse(args[0]) // as Args has seen to
+		e, found, err := tools.Log.Event(c.Context(), id)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return fault.New(fault.NotFound, "not-found", "There is no event "+id.String()+".")
+		}
+		if *format == outputJSON {
 			return printJSON(c.OutOrStdout(), e)
-		}),
+		}
+		return printList(c.OutOrStdout(), outputTable, eventFields(e), []column[[2]string]{
+			{"FIELD", func(f [2]string) string { return f[0] }},
+			{"VALUE", func(f [2]string) string { return f[1] }},
+		})
+	})
+	return show
+}
+
+// eventFields lists an event for people.
+func eventFields(e eventsourcing.Recorded) [][2]string {
+	return [][2]string{
+		{"id", e.ID.String()},
+		{"position", strconv.FormatInt(e.Position, 10)},
+		{"recorded_at", e.RecordedAt.String()},
+		{"name", e.Name},
+		{"schema_version", strconv.Itoa(e.SchemaVersion)},
+		{"aggregate", e.Aggregate},
+		{"aggregate_id", e.AggregateID.String()},
+		{"version", strconv.Itoa(e.Version)},
+		{"actor", e.Actor},
+		{"payload", string(e.Payload)},
+		{"metadata", string(e.Metadata)},
 	}
 }
 

@@ -76,8 +76,11 @@ tries again. If one fails, those before it stay applied.`,
 		Example: `  app migrate up
   APP_DATABASE_URL=postgres://app@db.example.com/app app migrate up`,
 		Args: cobra.NoArgs,
-		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
+		RunE: deps.runOn(func(cmd *cobra.Command, m *migrate.Migrator, db *bun.DB) error {
 			done, err := m.Up(cmd.Context())
+			if err == nil {
+				err = adviseOnRole(cmd, db)
+			}
 			return reportDone(cmd, "applied", done, "Nothing to apply: the schema is up to date.", err)
 		}),
 	}
@@ -183,9 +186,33 @@ other tool is not running any more.`,
 	}
 }
 
+// adviseOnRole says what to do where the migrating role could not make the one
+// for servers. Why here: the driver drops the warning that the migration raises.
+func adviseOnRole(cmd *cobra.Command, db *bun.DB) error {
+	var missing bool
+	err := db.NewRaw("SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'onepg_server')").Scan(cmd.Context(), &missing)
+	if err != nil {
+		return fmt.Errorf("look for the role onepg_server: %w", err)
+	}
+	if missing {
+		_, err = fmt.Fprintln(cmd.ErrOrStderr(), `The role onepg_server, with which a server can do nothing to what is recorded, could not be made:
+that takes CREATEROLE. All works without it, with servers that run as the owner. To have it,
+let a role that may do: CREATE ROLE onepg_server NOLOGIN; then, as the owner: SELECT grant_server_rights();`)
+	}
+	if err != nil {
+		return fmt.Errorf("write the advice: %w", err)
+	}
+	return nil
+}
+
 // run opens the database for a command, hands it a Migrator, and closes the
 // database whatever happens.
 func (d migrateDeps) run(do func(*cobra.Command, *migrate.Migrator) error) func(*cobra.Command, []string) error {
+	return d.runOn(func(cmd *cobra.Command, m *migrate.Migrator, _ *bun.DB) error { return do(cmd, m) })
+}
+
+// runOn is run for a command that has something to ask the database itself.
+func (d migrateDeps) runOn(do func(*cobra.Command, *migrate.Migrator, *bun.DB) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) (err error) {
 		db, closeDB, err := d.open(cmd)
 		if err != nil {
@@ -196,7 +223,7 @@ func (d migrateDeps) run(do func(*cobra.Command, *migrate.Migrator) error) func(
 		if err != nil {
 			return err
 		}
-		return do(cmd, m)
+		return do(cmd, m, db)
 	}
 }
 

@@ -31,7 +31,12 @@ after it was recorded; --all seals what is left first.`,
 	}
 	all := export.Flags().Bool("all", false, "seal everything there is before")
 	export.RunE = withTools(func(c *cobra.Command, tools *app.Tools, _ []string) error {
-		seal, err := tools.Seal(c.Context(), *all)
+		if *all {
+			if err := tools.SealAll(c.Context()); err != nil {
+				return err
+			}
+		}
+		seal, err := tools.Seal(c.Context())
 		if err != nil {
 			return err
 		}

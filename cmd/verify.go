@@ -38,6 +38,15 @@ trace; a seal that was kept outside, --seal, also shows that seals were rewritte
 	verifying.Flags().IntVar(&o.Sample, "sample", 0, "compare the rows of about this many aggregates of each view instead of all")
 	sealFile := verifying.Flags().String("seal", "", "file with a seal that was kept outside the database")
 	format := outputFlag(verifying)
+	verifying.PreRunE = func(*cobra.Command, []string) error {
+		switch {
+		case o.From < 0 || o.To < 0 || o.To > 0 && o.To < o.From:
+			return errors.New("--from and --to must be positions, the first not after the last")
+		case o.Sample < 0:
+			return errors.New("--sample must be a number of aggregates")
+		}
+		return nil
+	}
 	verifying.RunE = withTools(func(c *cobra.Command, tools *app.Tools, _ []string) error {
 		if err := readSeal(*sealFile, &o); err != nil {
 			return err

@@ -14,4 +14,4 @@ $$;
 --bun:split
 
 DROP TABLE events, event_log_head, event_types;
-DROP FUNCTION append_events, append_events_one_by_one, append_event, notify_events_created, refuse_change_of_history;
+DROP FUNCTION append_events, append_events_one_by_one, append_event, register_event_types, notify_events_created, refuse_change_of_history;

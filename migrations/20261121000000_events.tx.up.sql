@@ -1,6 +1,13 @@
 -- The log: one append-only table, one writer function, one trigger that says
 -- "something came". Everything else in this database can be rebuilt from it.
 
+-- Why: functions keep this path (SET search_path FROM CURRENT), and those that run
+-- as their owner must look for temporary objects last. Where pg_temp is not named it
+-- comes first, and a caller's temporary table could stand in for the log.
+SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+
+--bun:split
+
 -- What may be appended. A server registers its events when it starts, so that
 -- append_events needs no more than a name to know what an event does to its
 -- aggregate's life, also for callers that are not this server.
@@ -315,8 +322,49 @@ COMMENT ON FUNCTION append_event IS 'Part of append_events. Not to be called by 
 
 --bun:split
 
+-- Why a function: a server adds its events when it starts, and must not have the
+-- right to change what others may rely on.
+CREATE FUNCTION register_event_types(names text[], schema_versions integer[], lifecycles text[]) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    -- Who calls, past SECURITY DEFINER: the role that was set, or who logged in.
+    caller CONSTANT text := coalesce(nullif(current_setting('role'), 'none'), session_user);
+    other  record;
+BEGIN
+    IF NOT has_table_privilege(caller, 'event_types', 'UPDATE') THEN
+        SELECT t.name, t.lifecycle AS is, u.lifecycle AS wanted INTO other
+          FROM unnest(names, lifecycles) AS u (name, lifecycle)
+          JOIN event_types t ON t.name = u.name
+         WHERE t.lifecycle <> u.lifecycle LIMIT 1;
+        IF found THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'insufficient_privilege',
+                MESSAGE = format('event %s %s an aggregate in event_types and %s it in this program', other.name, other.is, other.wanted),
+                HINT = 'What an event does to the life of its aggregate is changed by the owner of the log: UPDATE event_types.';
+        END IF;
+    END IF;
+    INSERT INTO event_types AS t (name, schema_version, lifecycle)
+    SELECT u.* FROM unnest(names, schema_versions, lifecycles) AS u (name, schema_version, lifecycle)
+     ORDER BY u.name -- two servers that start at once lock in one order
+        ON CONFLICT (name) DO UPDATE SET schema_version = EXCLUDED.schema_version, lifecycle = EXCLUDED.lifecycle
+     WHERE t.schema_version <= EXCLUDED.schema_version
+       AND (t.schema_version, t.lifecycle) <> (EXCLUDED.schema_version, EXCLUDED.lifecycle);
+END
+$$;
+COMMENT ON FUNCTION register_event_types IS
+$$Adds events to event_types and raises their schema versions; the arrays are parallel.
+
+A schema version is never lowered. The lifecycle of an event that is there already
+is changed only for callers that may UPDATE event_types themselves; the others are
+refused with insufficient_privilege.$$;
+
+--bun:split
+
 -- A function is executable by everybody unless this is said.
-REVOKE ALL ON FUNCTION append_events, append_events_one_by_one, append_event FROM PUBLIC;
+REVOKE ALL ON FUNCTION append_events, append_events_one_by_one, append_event, register_event_types FROM PUBLIC;
 
 --bun:split
 
@@ -349,6 +397,7 @@ CREATE TRIGGER events_notify_created
 -- that pretends to be a replica (ENABLE ALWAYS).
 CREATE FUNCTION refuse_change_of_history() RETURNS trigger
 LANGUAGE plpgsql
+SET search_path FROM CURRENT
 AS $$
 BEGIN
     RAISE EXCEPTION USING

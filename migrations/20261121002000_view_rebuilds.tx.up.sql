@@ -5,6 +5,11 @@
 -- view_locks: its rows and its position commit together and nobody else writes its
 -- table, so the position alone makes it exactly-once, and twice as fast.
 
+-- Why: see the first migration. The functions below run as their owner.
+SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+
+--bun:split
+
 ALTER TABLE view_positions
     -- Which rule the rows were folded by. A replica whose rule is older leaves
     -- the view alone; one whose rule is newer rebuilds it.
@@ -20,6 +25,72 @@ ALTER TABLE view_positions
 
 --bun:split
 
+-- Finds the live table of a view, and refuses one that the caller may not rebuild.
+--
+-- Only the owner of a table may exchange it, so the functions below run as their
+-- owner, also for a server of least right. The rule that keeps that from being a
+-- right to more: who may read, insert, update and delete every row of a table can
+-- make any rows of it, and may do so by a rebuild. Nobody has that for the log.
+CREATE FUNCTION view_rebuild_live(view text) RETURNS regclass
+LANGUAGE plpgsql STABLE
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    -- Who calls, past SECURITY DEFINER: the role that was set, or who logged in.
+    caller CONSTANT text     := coalesce(nullif(current_setting('role'), 'none'), session_user);
+    live   CONSTANT regclass := format('%I.%I', current_schema(), view)::regclass;
+    lacks  text;
+BEGIN
+    -- A longer name would be cut, and be that of another table.
+    IF view LIKE '%\_rebuild' OR octet_length(view) > 55 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_name', MESSAGE = format('%s cannot be the name of a view', view);
+    END IF;
+    SELECT p INTO lacks FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p
+     WHERE NOT has_table_privilege(caller, live, p) LIMIT 1;
+    IF found THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('role %s may not %s table %s, and so cannot rebuild it', caller, lacks, live),
+            HINT = format('The owner of the schema gives a server the right to keep a view: SELECT grant_view(%L)', view);
+    END IF;
+    RETURN live;
+END
+$$;
+COMMENT ON FUNCTION view_rebuild_live IS 'Part of rebuilding a view: the live table, if the caller may rebuild it.';
+
+--bun:split
+
+-- Gives the new table the rights that the live one has, and takes away what
+-- default privileges gave to it.
+CREATE FUNCTION view_rebuild_grant(live regclass, shadow regclass) RETURNS void
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN
+        SELECT DISTINCT format('REVOKE ALL ON %s FROM %s', shadow,
+                               CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
+          FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = shadow AND a.grantee <> c.relowner
+        UNION ALL
+        SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, shadow,
+                      CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+                      CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+          FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = live
+        UNION ALL
+        SELECT format('GRANT %s (%I) ON %s TO %s', a.privilege_type, t.attname, shadow,
+                      CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
+          FROM pg_attribute t, aclexplode(t.attacl) a WHERE t.attrelid = live AND NOT t.attisdropped
+    LOOP
+        EXECUTE command;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION view_rebuild_grant IS 'Part of rebuilding a view: gives <view>_rebuild the rights that the live table has.';
+
+--bun:split
+
 -- Makes the empty table of a rebuild, like the live one but for its indexes:
 -- filling first and indexing then is faster. Only the key is there from the
 -- start, because rows are found by it.
@@ -28,10 +99,11 @@ ALTER TABLE view_positions
 -- until the swap the new one is named after the number of the one it replaces.
 CREATE FUNCTION view_rebuild_create(view text) RETURNS void
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-    live    CONSTANT regclass := format('%I.%I', current_schema(), view)::regclass;
+    live    CONSTANT regclass := view_rebuild_live(view);
     shadow  CONSTANT text     := format('%I.%I', current_schema(), view || '_rebuild');
     keeper  text;
     foreign_key record;
@@ -57,6 +129,7 @@ BEGIN
                          FROM pg_constraint c WHERE c.conrelid = live AND c.contype = 'f' LOOP
         EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I %s', shadow, foreign_key.conname, foreign_key.definition);
     END LOOP;
+    PERFORM view_rebuild_grant(live, shadow::regclass);
     PERFORM view_rebuild_index(view, true);
 END
 $$;
@@ -93,10 +166,11 @@ COMMENT ON FUNCTION view_rebuild_check IS 'Part of rebuilding a view: fails when
 
 CREATE FUNCTION view_rebuild_index(view text, only_key boolean DEFAULT false) RETURNS integer
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-    live   CONSTANT regclass := format('%I.%I', current_schema(), view)::regclass;
+    live   CONSTANT regclass := view_rebuild_live(view);
     shadow CONSTANT text     := format('%I.%I', current_schema(), view || '_rebuild');
     made   integer := 0;
     index  record;
@@ -138,10 +212,11 @@ COMMENT ON FUNCTION view_rebuild_index IS
 -- does is change the catalogue; set a lock_timeout before.
 CREATE FUNCTION view_rebuild_swap(view text) RETURNS void
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-    live    CONSTANT regclass := format('%I.%I', current_schema(), view)::regclass;
+    live    CONSTANT regclass := view_rebuild_live(view);
     shadow  CONSTANT regclass := format('%I.%I', current_schema(), view || '_rebuild')::regclass;
     owner   text;
     options text;
@@ -165,21 +240,8 @@ BEGIN
     IF options IS NOT NULL THEN
         EXECUTE format('ALTER TABLE %s SET (%s)', shadow, options);
     END IF;
-    -- First what default privileges gave to the new table, then what the live one has.
+    PERFORM view_rebuild_grant(live, shadow);
     FOR command IN
-        SELECT DISTINCT format('REVOKE ALL ON %s FROM %s', shadow,
-                               CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
-          FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = shadow AND a.grantee <> c.relowner
-        UNION ALL
-        SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, shadow,
-                      CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
-                      CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-          FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = live
-        UNION ALL
-        SELECT format('GRANT %s (%I) ON %s TO %s', a.privilege_type, t.attname, shadow,
-                      CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
-          FROM pg_attribute t, aclexplode(t.attacl) a WHERE t.attrelid = live AND NOT t.attisdropped
-        UNION ALL
         SELECT format('COMMENT ON TABLE %s IS %L', shadow, obj_description(live, 'pg_class'))
         UNION ALL
         SELECT format('COMMENT ON INDEX %I IS %L', 'rebuild_' || i.indexrelid::oid, obj_description(i.indexrelid, 'pg_class'))
@@ -210,4 +272,5 @@ COMMENT ON FUNCTION view_rebuild_swap IS 'Part of rebuilding a view: puts <view>
 
 --bun:split
 
-REVOKE ALL ON FUNCTION view_rebuild_create, view_rebuild_check, view_rebuild_index, view_rebuild_swap FROM PUBLIC;
+REVOKE ALL ON FUNCTION view_rebuild_live, view_rebuild_grant, view_rebuild_create, view_rebuild_check, view_rebuild_index,
+    view_rebuild_swap FROM PUBLIC;

@@ -3,10 +3,18 @@
 -- documented in package eventstore (seal.go), whose code computes it a second
 -- time, from the data and without this function, when the log is verified.
 
+-- Why: see the first migration. seal_events runs as its owner.
+SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+
+--bun:split
+
 -- The hash of one event, over everything it consists of. Auditors can call it:
 -- SELECT event_digest(e) FROM events e.
 CREATE FUNCTION event_digest(e events) RETURNS bytea
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Why not IMMUTABLE, which it is: text of json counts as STABLE, and PostgreSQL
+-- inlines no function that promises more than its body. Inlined it takes 4 µs,
+-- called 26.
+LANGUAGE sql STABLE PARALLEL SAFE
 -- Why RETURN and not a string: what the names mean is settled now, whatever the
 -- search_path of a later caller says.
 RETURN sha256(
@@ -109,10 +117,11 @@ BEGIN
         last.last_position := least(last.last_position + range_size, due);
         last.number := last.number + 1;
         last.previous := last.hash;
+        -- Why OFFSET 0: without it each digest is computed for each of the two.
         SELECT count(*), string_agg(d.digest, '' ORDER BY d."position"), string_agg(substr(d.digest, 1, 8), '' ORDER BY d."position")
           INTO counted, leaves, prefixes
           FROM (SELECT e."position", event_digest(e) AS digest FROM events e
-                 WHERE e."position" BETWEEN last.first_position AND last.last_position) d;
+                 WHERE e."position" BETWEEN last.first_position AND last.last_position OFFSET 0) d;
         IF counted <> last.last_position - last.first_position + 1 THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'data_corrupted',

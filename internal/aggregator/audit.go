@@ -71,7 +71,7 @@ func foldingOf[Row, E any](evolve eventsourcing.Evolve[Row, E]) func(string, *ev
 // Why in SQL: the rows go there the way they would be written, so what counts is
 // what PostgreSQL calls equal, and a column's Go type may lose nothing.
 func (t table[Row]) differences(ctx context.Context, db bun.IDB, rows []*Row, ids []uuid.UUID) ([]Difference, error) {
-	names, unnest, args, err := t.arrays(rows)
+	c, err := t.columns(rows)
 	if err != nil {
 		return nil, err
 	}
@@ -80,9 +80,9 @@ func (t table[Row]) differences(ctx context.Context, db bun.IDB, rows []*Row, id
 	 SELECT coalesce(f.%[3]s, s.%[3]s) AS aggregate_id, to_jsonb(f) AS folded, to_jsonb(s) AS stored
 	   FROM folded f FULL JOIN stored s ON s.%[3]s = f.%[3]s
 	  WHERE to_jsonb(f) IS DISTINCT FROM to_jsonb(s)
-	  ORDER BY 1`, unnest, strings.Join(names, ", "), t.key.SQLName)
+	  ORDER BY 1`, c.unnest, c.names, t.key.SQLName)
 	var found []Difference
-	err = db.NewRaw(query, append(args, bun.Ident(t.name), pgdialect.Array(ids))...).Scan(ctx, &found)
+	err = db.NewRaw(query, append(c.args, bun.Ident(t.name), pgdialect.Array(ids))...).Scan(ctx, &found)
 	if err != nil {
 		return nil, fmt.Errorf("compare %d rows of %s: %w", len(ids), t.name, err)
 	}
@@ -100,21 +100,29 @@ func (t table[Row]) strays(ctx context.Context, db bun.IDB, limit int) ([]uuid.U
 	return ids, nil
 }
 
-// arrays gives the columns' names and the rows as a call of unnest with one
-// array per column.
+// columns are rows turned by a quarter: one array per column.
+type columns struct {
+	names  string // of the columns, with commas
+	unnest string // the call that makes rows of the arrays again
+	args   []any  // its arguments
+}
+
+// columns turns the rows.
 //
 // Why unnest and not VALUES: the statement's text has one shape whatever the
 // number of rows, and a thousand rows take half the time to parse.
-func (t table[Row]) arrays(rows []*Row) (names []string, unnest string, args []any, err error) {
-	casts := make([]string, 0, len(t.fields))
+func (t table[Row]) columns(rows []*Row) (columns, error) {
+	var c columns
+	names, casts := make([]string, 0, len(t.fields)), make([]string, 0, len(t.fields))
 	for _, f := range t.fields {
 		values, err := column(f, rows)
 		if err != nil {
-			return nil, "", nil, fmt.Errorf("column %s of %s: %w", f.Name, t.name, err)
+			return c, fmt.Errorf("column %s of %s: %w", f.Name, t.name, err)
 		}
 		names = append(names, string(f.SQLName))
 		casts = append(casts, "?::"+f.CreateTableSQLType+"[]")
-		args = append(args, pgdialect.Array(values))
+		c.args = append(c.args, pgdialect.Array(values))
 	}
-	return names, "unnest(" + strings.Join(casts, ", ") + ")", args, nil
+	c.names, c.unnest = strings.Join(names, ", "), "unnest("+strings.Join(casts, ", ")+")"
+	return c, nil
 }

@@ -131,6 +131,13 @@ func overBudget(events []eventsourcing.Recorded) bool {
 //
 // A rebuild may go as far as the live view and no further, so that in the end
 // both stand at the same position.
+//
+// The commit does not wait for the disk. Why: what a crash of PostgreSQL takes
+// from a view, rows, locks and position together, is applied again from the log.
+// Waiting would hold up appends too, because commits that notify wait for each
+// other: where a flush takes 1 ms, they are 1.4 times as fast at 64 connections
+// without. Why for the transaction and not the session: behind a pooler somebody
+// else gets the session next, with an append that has to be on the disk.
 func (b batch) claim(ctx context.Context) (result, error) {
 	goal := "SELECT \"position\" FROM event_log_head"
 	if b.rebuild {
@@ -141,8 +148,10 @@ func (b batch) claim(ctx context.Context) (result, error) {
 		Revision int    `bun:"revision"`
 		Halted   string `bun:"halted"`
 		Head     int64  `bun:"head"`
+		Commit   string `bun:"synchronous_commit"`
 	}
-	err := b.tx.NewRaw(`SELECT v."position", v.revision, coalesce(v.halted, '') AS halted, h."position" AS head
+	err := b.tx.NewRaw(`SELECT v."position", v.revision, coalesce(v.halted, '') AS halted, h."position" AS head,
+	        set_config('synchronous_commit', 'off', true) AS synchronous_commit
 	   FROM view_positions v CROSS JOIN (`+goal+`) h
 	  WHERE v.view = ?0 FOR NO KEY UPDATE OF v SKIP LOCKED`, b.name(), b.view.Name).Scan(ctx, &rows)
 	if err != nil {
@@ -257,7 +266,11 @@ func (b batch) locks(ctx context.Context, work []*history) (locked map[uuid.UUID
 		AggregateID uuid.UUID `bun:"aggregate_id"`
 		Version     int       `bun:"version"`
 	}
-	err = b.tx.NewRaw(`SELECT aggregate_id, version FROM view_locks WHERE view = ?0 AND aggregate_id = ANY (?1::uuid[])
+	// Why LATERAL and LIMIT: with the ids as a list PostgreSQL's choice for a table
+	// that grew since it was last analyzed is to read all locks of the view and
+	// compare each with the list: 18 ms a batch at 60,000 locks, and growing.
+	err = b.tx.NewRaw(`SELECT w.aggregate_id, l.version FROM unnest(?1::uuid[]) AS w (aggregate_id)
+	  CROSS JOIN LATERAL (SELECT version FROM view_locks WHERE view = ?0 AND aggregate_id = w.aggregate_id LIMIT 1) l
 	 UNION ALL SELECT aggregate_id, 0 FROM view_parked WHERE view = ?0`, b.name(), pgdialect.Array(ids)).Scan(ctx, &rows)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the locks of view %s: %w", b.name(), err)

@@ -77,13 +77,14 @@ func PastOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], l
 
 // unfolding is the fold of one aggregate on its way through its events.
 type unfolding[Row any] struct {
-	row     *Row
-	version int         // of the last event, applied or not
-	failed  *EventError // the first that could not be applied; the row stays what it was
+	row      *Row
+	version  int         // of the last event, applied or not
+	position int64       // of the same
+	failed   *EventError // the first that could not be applied; the row stays what it was
 }
 
 func (p Past[Row]) step(u *unfolding[Row], e eventsourcing.Recorded, payload any, broken error) {
-	u.version = e.Version
+	u.version, u.position = e.Version, e.Position
 	if u.failed != nil {
 		return
 	}
@@ -111,18 +112,18 @@ func (p Past[Row]) Version(ctx context.Context, id uuid.UUID) (int, error) {
 	return version, err
 }
 
-// AtVersion gives the row as the aggregate's event of that version left it. It
-// is a fault of kind NotFound if there is no such version, and Gone if that
-// event was the aggregate's end.
-func (p Past[Row]) AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, error) {
+// AtVersion gives the row as the aggregate's event of that version left it, and
+// the position of that event. It is a fault of kind NotFound if there is no such
+// version, and Gone if that event was the aggregate's end.
+func (p Past[Row]) AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, int64, error) {
 	u, err := p.unfold(ctx, PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Version: version})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if u.version != version {
-		return nil, notFound("There is no version %d of %s %s.", version, p.aggregate, id)
+		return nil, 0, notFound("There is no version %d of %s %s.", version, p.aggregate, id)
 	}
-	return u.row, p.gone(u, id)
+	return u.row, u.position, p.gone(u, id)
 }
 
 // AtPosition gives the row, and its version, as it was when the log ended with
@@ -198,6 +199,17 @@ func (p Past[Row]) List(ctx context.Context, position int64, after uuid.UUID, li
 		}
 	}
 	return rows, next, nil
+}
+
+// Rows gives the rows of the aggregates as they were when the log ended with the
+// position, by their ids; those that did not exist yet, or had ended, are left out.
+func (p Past[Row]) Rows(ctx context.Context, position int64, ids []uuid.UUID) (map[uuid.UUID]*Row, error) {
+	rows := make(map[uuid.UUID]*Row, len(ids))
+	if position == 0 { // would be no bound
+		return rows, nil
+	}
+	err := p.living(ctx, ids, position, func(id uuid.UUID, row *Row) { rows[id] = row })
+	return rows, err
 }
 
 // living folds the aggregates and hands over those that had not ended.

@@ -142,11 +142,11 @@ func TestAnEventThatCannotBeAppliedEndsItsRow(t *testing.T) {
 		log.add(id, deposit(1), deposit(2), poison, deposit(4))
 		log.add(other, deposit(10))
 		past := pastOf(log)
-		if row, err := past.AtVersion(t.Context(), id, 2); err != nil || *row != (account{3, 2}) {
+		if row, _, err := past.AtVersion(t.Context(), id, 2); err != nil || *row != (account{3, 2}) {
 			t.Errorf("%s: before it: %v (%v)", what, row, err)
 		}
 		for _, version := range []int{3, 4} {
-			if _, err := past.AtVersion(t.Context(), id, version); kindOf(err) != "unavailable" {
+			if _, _, err := past.AtVersion(t.Context(), id, version); kindOf(err) != "unavailable" {
 				t.Errorf("%s: version %d: %v", what, version, err)
 			}
 		}
@@ -175,10 +175,10 @@ func TestAnUnknownEventMakesThePastUnavailable(t *testing.T) {
 	id := uuid.UUID{1}
 	log.add(id, deposit(1), nil)
 	past := pastOf(log)
-	if row, err := past.AtVersion(t.Context(), id, 1); err != nil || row.Sum != 1 {
+	if row, _, err := past.AtVersion(t.Context(), id, 1); err != nil || row.Sum != 1 {
 		t.Errorf("before it: %v (%v)", row, err)
 	}
-	_, one := past.AtVersion(t.Context(), id, 2)
+	_, _, one := past.AtVersion(t.Context(), id, 2)
 	_, _, list := past.List(t.Context(), 2, uuid.Nil, 10)
 	_, history := past.History(t.Context(), id, 0, 10)
 	for what, err := range map[string]error{"one": one, "list": list, "history": history} {

@@ -62,7 +62,7 @@ func (t table[Row]) upsert(ctx context.Context, db bun.IDB, rows []*Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	names, unnest, args, err := t.arrays(rows)
+	c, err := t.columns(rows)
 	if err != nil {
 		return err
 	}
@@ -73,8 +73,8 @@ func (t table[Row]) upsert(ctx context.Context, db bun.IDB, rows []*Row) error {
 		}
 	}
 	query := fmt.Sprintf("INSERT INTO ? (%s) SELECT * FROM %s ON CONFLICT (%s) DO UPDATE SET %s",
-		strings.Join(names, ", "), unnest, t.key.SQLName, strings.Join(updates, ", "))
-	if _, err := db.NewRaw(query, append([]any{bun.Ident(t.name)}, args...)...).Exec(ctx); err != nil {
+		c.names, c.unnest, t.key.SQLName, strings.Join(updates, ", "))
+	if _, err := db.NewRaw(query, append([]any{bun.Ident(t.name)}, c.args...)...).Exec(ctx); err != nil {
 		return fmt.Errorf("write %d rows of %s: %w", len(rows), t.name, err)
 	}
 	return nil

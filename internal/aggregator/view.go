@@ -24,6 +24,7 @@ type View struct {
 
 	project func(ctx context.Context, p projection) error
 	folding func(table string, registry *eventsourcing.Registry) Folding
+	steps   func(ctx context.Context, log PastLog, id uuid.UUID, before, limit int) ([]Step, error)
 }
 
 // Revision is the option for a view whose rows mean something else than they
@@ -69,7 +70,7 @@ func (h *history) reset() { h.applied, h.failed = 0, nil }
 // The table has to be one that can be exchanged: no SQL view, foreign key,
 // trigger or policy may be tied to it.
 func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row, E], options ...func(*View)) View {
-	v := View{Name: name, Aggregate: aggregate, Revision: 1, folding: foldingOf(evolve)}
+	v := View{Name: name, Aggregate: aggregate, Revision: 1, folding: foldingOf(evolve), steps: stepsOf(aggregate, evolve)}
 	for _, option := range options {
 		option(&v)
 	}

@@ -81,7 +81,8 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 			}
 			return
 		}
-		hasBody := method != http.MethodHead
+		// A page says the same in words for people.
+		hasBody := method != http.MethodHead && path != "/console"
 		if got.status != 401 || (hasBody && got.code() != "unauthenticated") || got.header.Get("WWW-Authenticate") != "Bearer" {
 			t.Errorf("%s %s as nobody: %d %v %s", method, path, got.status, got.header, got.body)
 		}

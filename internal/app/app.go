@@ -58,6 +58,7 @@ type App struct {
 	views    *aggregator.Runner
 	guard    *auth.Guard
 	streams  []*tail.Broadcast
+	events   *tail.Broadcast // one of streams: the log
 	api      *httpapi.API
 	socket   net.Listener
 	ops      net.Listener // nil when /metrics is part of the API

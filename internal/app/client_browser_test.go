@@ -47,9 +47,9 @@ func TestBrowserTheClientRunsInAPage(t *testing.T) {
 	pages := httptest.NewServer(http.FileServer(http.Dir(folder)))
 	t.Cleanup(pages.Close)
 	a := startOn(t, pgtest.New(t), "--cors-origins="+pages.URL)
-	b := newBrowser(t, a.url, pages.URL)
+	b := a.openBrowser(pages.URL)
 	b.do(chromedp.Navigate(pages.URL+"/page.html#"+a.url), chromedp.WaitReady(chromedp.CSS("#done")))
-	if got, want := read(b, chromedp.Title()), "Ada version-conflict user.created true"; got != want {
+	if got, want := run(b, chromedp.Title()), "Ada version-conflict user.created true"; got != want {
 		t.Errorf("the page came to %q, want %q", got, want)
 	}
 }

@@ -22,8 +22,9 @@ import (
 // Database is the PostgreSQL that the configuration names, or the embedded one
 // while it is used.
 type Database struct {
-	// URL is for queries and ListenURL for LISTEN, which needs a connection
-	// that no pooler takes away.
+	// URL is for queries. ListenURL is for what needs a session of its own, which
+	// no pooler takes away: LISTEN, the lock of migrations, and rebuilds, which no
+	// timeout of another session may end.
 	URL, ListenURL string
 
 	server *embedded.Server // nil when the configuration names a database
@@ -63,14 +64,14 @@ func (d *Database) Close() error {
 
 // ForMigrations opens the database with a single patient connection.
 func (d *Database) ForMigrations(ctx context.Context) (*bun.DB, error) {
-	return postgres.Open(ctx, postgres.Options{URL: d.URL, AppName: "onepg migrate"}.ForMigrations())
+	return postgres.Open(ctx, postgres.Options{URL: d.ListenURL, AppName: "onepg migrate"}.ForMigrations())
 }
 
 // forRebuilds is like the pool for migrations, and for the same reasons: an
 // index of a large table takes as long as it takes, and a killed process must
 // not keep it being made.
 func (d *Database) forRebuilds() postgres.Options {
-	return postgres.Options{URL: d.URL, AppName: "onepg rebuild"}.ForMigrations()
+	return postgres.Options{URL: d.ListenURL, AppName: "onepg rebuild"}.ForMigrations()
 }
 
 // prepare brings the schema up to date, or insists that somebody does.
@@ -147,19 +148,15 @@ func openPools(ctx context.Context, c *config.Config, d *Database) (pools, error
 	}
 	var p pools
 	var err error
-	if p.reader, err = postgres.Open(ctx, options("api", d.URL, c.Database.PoolSize)); err != nil {
+	reader := options("api", d.URL, c.Database.PoolSize)
+	reader.PoolWait = c.Database.PoolWait
+	if p.reader, err = postgres.Open(ctx, reader); err != nil {
 		return p, err
 	}
 	if p.writer, err = postgres.Open(ctx, options("append", d.URL, writerConns)); err != nil {
 		return p, err
 	}
-	views := options("views", d.URL, 1)
-	// Why: what a crash of PostgreSQL takes from a view, rows, locks and position
-	// together, is applied again from the log. Waiting for the disk would hold
-	// up appends too, because commits that notify wait for each other: where a
-	// flush takes 1 ms, they are 1.4 times as fast at 64 connections without.
-	views.Settings = map[string]string{"synchronous_commit": "off"}
-	if p.views, err = postgres.Open(ctx, views); err != nil {
+	if p.views, err = postgres.Open(ctx, options("views", d.URL, 1)); err != nil {
 		return p, err
 	}
 	if p.rebuild, err = postgres.Open(ctx, d.forRebuilds()); err != nil {

@@ -21,27 +21,27 @@ import (
 
 // api is the whole program, running on a database.
 type api struct {
-	t        *testing.T
+	t        testing.TB
 	database string
 	url      string
 	stop     func()
 }
 
 // start runs the program on a fresh database.
-func start(t *testing.T) *api {
+func start(t testing.TB, flags ...string) *api {
 	t.Helper()
-	return startOn(t, pgtest.New(t))
+	return startOn(t, pgtest.New(t), flags...)
 }
 
 // startOn runs the program on a given database; several may share one. Further
 // flags are settings.
-func startOn(t *testing.T, database string, flags ...string) *api {
+func startOn(t testing.TB, database string, flags ...string) *api {
 	t.Helper()
-	return startLogging(t, t.Output(), slog.LevelWarn, append(flags, "--database-url="+database)...)
+	return startLogging(t, t.Output(), slog.LevelWarn, append(flags, "--database-url="+withPassword(t, database))...)
 }
 
 // startLogging runs the program with the given settings and log.
-func startLogging(t *testing.T, log io.Writer, level slog.Level, flags ...string) *api {
+func startLogging(t testing.TB, log io.Writer, level slog.Level, flags ...string) *api {
 	t.Helper()
 	set := pflag.NewFlagSet("app", pflag.ContinueOnError)
 	config.Flags(set)
@@ -52,11 +52,12 @@ func startLogging(t *testing.T, log io.Writer, level slog.Level, flags ...string
 	if err != nil {
 		t.Fatal(err)
 	}
+	logger := slog.New(watched(t, slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	a, err := app.Start(ctx, app.Options{
 		Config: settings, Version: "test",
 		Domains: constructors(settings),
-		Logger:  slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
+		Logger:  logger,
 	})
 	if err != nil {
 		cancel()
@@ -96,7 +97,7 @@ func (a answer) code() string {
 }
 
 // into decodes the body.
-func (a answer) into(t *testing.T, v any) {
+func (a answer) into(t testing.TB, v any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.body), v); err != nil {
 		t.Fatalf("%v in %s", err, a.body)
@@ -128,6 +129,9 @@ func (a *api) do(method, path, body string, headers ...string) answer {
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	if canary := canaryIn(string(text)); canary != "" && response.StatusCode >= http.StatusBadRequest {
+		a.t.Errorf("%s %s: the problem tells %q: %s", method, path, canary, text)
+	}
 	got := answer{status: response.StatusCode, header: response.Header, body: string(text)}
 	conform(a.t, method, path, got)
 	return got
@@ -148,7 +152,7 @@ func event(id, aggregate uuid.UUID, name, payload string) string {
 	return `{"id":"` + id.String() + `","aggregate_id":"` + aggregate.String() + `","name":"` + name + `","payload":` + payload + `}`
 }
 
-const ada = `{"name":"Ada Lovelace","email":"ada@example.com"}`
+const ada = `{"name":"` + canaryName + `","email":"` + canaryEmail + `"}`
 
 // create appends a user and waits until the view shows it.
 func (a *api) create(payload string) uuid.UUID {

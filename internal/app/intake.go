@@ -162,13 +162,11 @@ func (t *Tools) Import(ctx context.Context, r io.Reader) (eventstore.Imported, e
 	return eventstore.Import(ctx, t.DB, r)
 }
 
-// Seal gives the newest seal. With all it first seals what is not sealed yet.
-func (t *Tools) Seal(ctx context.Context, all bool) (eventstore.Seal, error) {
-	if all {
-		if err := eventstore.SealAll(ctx, t.DB); err != nil {
-			return eventstore.Seal{}, err
-		}
-	}
+// SealAll seals what is not sealed yet.
+func (t *Tools) SealAll(ctx context.Context) error { return eventstore.SealAll(ctx, t.DB) }
+
+// Seal gives the newest seal; a fault.NotFound if there is none.
+func (t *Tools) Seal(ctx context.Context) (eventstore.Seal, error) {
 	seal, ok, err := eventstore.NewestSeal(ctx, t.DB)
 	if err == nil && !ok {
 		err = fault.New(fault.NotFound, "not-sealed", "Nothing is sealed yet. A server seals an event a minute after it was recorded; --all seals at once.")

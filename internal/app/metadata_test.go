@@ -2,9 +2,12 @@ package app_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 )
@@ -66,6 +69,42 @@ func TestAnEventKeepsItsCircumstances(t *testing.T) {
 	a.post(array, traceparent)
 	if got := a.get("/v1/events?limit=500"); strings.Count(got.body, trace) != 7 {
 		t.Errorf("%d events have the trace", strings.Count(got.body, trace))
+	}
+}
+
+// TestWhatARequestSaysOfItsStoryIsKept is for all that a request can record:
+// posted events, commands and reverts.
+func TestWhatARequestSaysOfItsStoryIsKept(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	customer := a.create(ada)
+	headers := []string{traceparent, `X-Correlation-ID: story"1"`, "X-Causation-ID: b"}
+	for what, got := range map[string]answer{
+		"event":   a.post(withMetadata(event(uuid.New(), customer, "user.updated", `{"name":"Ada King"}`), `{"causation_id":"own"}`), headers...),
+		"command": a.command(uuid.New(), "process", "k", paying(customer, "1", "USD", "wallet"), headers...),
+		"revert":  a.do(http.MethodPost, "/v1/users/"+customer.String()+"/revert", `{"id":"`+uuid.NewString()+`","to_version":1}`, headers...),
+	} {
+		if got.status > 201 {
+			t.Fatalf("%s: %d %s", what, got.status, got.body)
+		}
+	}
+	var kept []string
+	err := connect(t, a.database).NewRaw(`SELECT name || ' ' || metadata::text FROM events WHERE "position" > 1 ORDER BY name`).Scan(t.Context(), &kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func(causation string) string {
+		return `{"trace_id": "` + trace + `", "causation_id": "` + causation + `", "correlation_id": "story\"1\""}`
+	}
+	want := []string{
+		"payment.initiated " + all("b"), "payment.processed " + all("b"), "user.reverted " + all("b"), "user.updated " + all("own"),
+	}
+	if diff := cmp.Diff(want, kept); diff != "" {
+		t.Error(diff)
+	}
+	got := a.get("/v1/events?correlation_id=" + url.QueryEscape(`story"1"`))
+	if n := strings.Count(got.body, `"position":`); n != len(want) {
+		t.Errorf("the story has %d events: %s", n, got.body)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"onepg/internal/aggregator"
 	"onepg/internal/auth"
+	"onepg/internal/config"
 	"onepg/internal/docs"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
@@ -45,7 +46,7 @@ func (a *App) assemble() (parts, error) {
 			Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
 				return a.views.Wait(ctx, views, events)
 			},
-			Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor},
+			Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor, Metadata: httpapi.Metadata},
 		})
 		if d.Err != nil {
 			return p, fmt.Errorf("domain %s: %w", d.Name, d.Err)
@@ -83,7 +84,7 @@ func (a *App) routes(p parts) error {
 		if postable(d.Events) {
 			group.Appends(httpapi.Appending{
 				Types:  d.Events,
-				Limits: httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth},
+				Limits: eventLimits(c),
 				Append: a.log.Append,
 				Shown:  a.shown(d),
 				Actor:  auth.Actor,
@@ -97,7 +98,15 @@ func (a *App) routes(p parts) error {
 	api.Events(logReader{a.log, a.registry})
 	httpapi.Views(api, a.views, func(p aggregator.Parked) int64 { return p.Event.Position })
 	docs.Mount(api)
+	if err := a.console(p); err != nil {
+		return err
+	}
 	return api.Err()
+}
+
+// eventLimits bound the events that come in, whichever way.
+func eventLimits(c *config.Config) httpapi.EventLimits {
+	return httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth}
 }
 
 // checkBody holds the bodies of commands to the same JSON as events.

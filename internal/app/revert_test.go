@@ -83,7 +83,7 @@ func TestWhatCannotBePutBackIsRefused(t *testing.T) {
 		"no version":                 {path, `{"id":` + quoted + `}`, "", 422, "validation-failed", "/to_version"},
 		"no id":                      {path, `{"to_version":1}`, "", 422, "validation-failed", "/id"},
 		"an id that is none":         {path, body(`"x"`, "1"), "", 422, "validation-failed", "/id"},
-		"the nil id":                 {path, body(`"00000000-0000-0000-0000-000000000000"`, "1"), "", 422, "validation-failed", ""},
+		"the nil id":                 {path, body(`"00000000-0000-0000-0000-000000000000"`, "1"), "", 422, "validation-failed", "/id"},
 		"another field":              {path, `{"id":` + quoted + `,"to_version":1,"name":"x"}`, "", 422, "validation-failed", "/name"},
 		"no object":                  {path, `[]`, "", 422, "validation-failed", ""},
 		"a field twice":              {path, `{"id":` + quoted + `,"to_version":1,"to_version":1}`, "", 400, "malformed-body", "-"},

@@ -113,6 +113,7 @@ func TestTheExamplesWork(t *testing.T) {
 		{operation: "process-payment", status: 200},
 		{operation: "get-payment", status: 200},
 		{operation: "list-payments", status: 200},
+		{operation: "list-payment-history", status: 200},
 		{operation: "get-daily-payment-statistics", status: 200},
 		{operation: "approve-payment", status: 200, path: flagged()},
 		{operation: "reject-payment", status: 200, path: flagged()},
@@ -179,7 +180,7 @@ func exampleOf(p *openapi3.Parameter, instead map[string]string) string {
 	return ""
 }
 
-func bodyOf(t *testing.T, method string, op *openapi3.Operation, name string) string {
+func bodyOf(t testing.TB, method string, op *openapi3.Operation, name string) string {
 	t.Helper()
 	if method != http.MethodPost || op.RequestBody == nil {
 		return ""

@@ -21,7 +21,8 @@ func (a *App) stream(p parts) error {
 		a.streams = append(a.streams, b)
 		return b
 	}
-	a.api.EventStream(broadcast("events", tail.NewEvents(logReader{a.log, a.registry}, a.registry, a.listener.Subscribe().C())))
+	a.events = broadcast("events", tail.NewEvents(logReader{a.log, a.registry}, a.registry, a.listener.Subscribe().C()))
+	a.api.EventStream(a.events)
 	for _, d := range p.domains {
 		if d.Stream.View == "" {
 			continue

@@ -74,8 +74,7 @@ func OpenTools(ctx context.Context, d *Database, c *config.Config, all []domains
 	if t.Registry, err = eventsourcing.NewRegistry(events...); err != nil {
 		return nil, fmt.Errorf("register the events: %w", err)
 	}
-	limits := httpapi.EventLimits{PayloadBytes: c.Limits.PayloadBytes, Events: c.Limits.BatchEvents, Depth: c.Limits.JSONDepth}
-	t.ReadEvents, err = httpapi.EventReader(limits, events)
+	t.ReadEvents, err = httpapi.EventReader(eventLimits(c), events)
 	return t, err
 }
 

@@ -17,7 +17,11 @@
 // ends the streams it has opened within ten. Nothing has to be announced for
 // this, so no lost notification can make it longer.
 //
-// Secrets are kept nowhere: the memory is indexed by their SHA-256, and no
+// People with a browser sign in at the console with the same credentials. The
+// browser keeps what they typed in a cookie that counts below [SessionPath] and
+// nowhere else, so no page of another site can use it on the API.
+//
+// Secrets are kept nowhere else: the memory is indexed by their SHA-256, and no
 // error repeats them (P18).
 //
 // # Limits
@@ -75,6 +79,8 @@ type Identity struct {
 	// Actor is how events name its owner: "key:<name>" or "jwt:<sub>".
 	Actor  string
 	Scopes Scopes
+
+	unbound bool // everything is permitted, because access control is off
 }
 
 // Options make a Guard.
@@ -133,7 +139,7 @@ func (g *Guard) Run(ctx context.Context) {
 // package comment.
 func (g *Guard) Authorize(r *http.Request, scope string) (context.Context, error) {
 	if g.verifier == nil {
-		return r.Context(), refuseForeignHost(r)
+		return withIdentity(r.Context(), Identity{Actor: anonymous, unbound: true}), refuseForeignHost(r)
 	}
 	who, err := g.identify(r)
 	if err != nil {
@@ -145,12 +151,12 @@ func (g *Guard) Authorize(r *http.Request, scope string) (context.Context, error
 	if !who.Scopes.Permit(scope) {
 		return nil, fault.New(fault.Forbidden, "forbidden", fmt.Sprintf("This needs the scope %s, which the credential does not have.", scope))
 	}
-	return withActor(r.Context(), who.Actor), nil
+	return withIdentity(r.Context(), who), nil
 }
 
 // identify says who a request comes from.
 func (g *Guard) identify(r *http.Request) (Identity, error) {
-	credential, err := bearer(r)
+	credential, err := credentialOf(r)
 	id := fingerprint(sha256.Sum256([]byte(credential)))
 	if known, ok := g.recall(id); ok && known.refusal == nil {
 		return known.identity, nil

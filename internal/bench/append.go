@@ -41,20 +41,7 @@ func prepareAppend(ctx context.Context, s *stage) ([]subject, error) {
 	const single, multi, rows = "insert", "multi-row insert", 100
 	var subjects []subject
 	for _, n := range s.options.Connections {
-		article := fmt.Sprintf("article/%d", n)
-		checks := []check{versus(article)}
-		switch n {
-		case 64:
-			checks = []check{versus(article).least(6), versus(single).least(1), latencyAt(p99).most(8)}
-		case 256:
-			checks = []check{versus(article).least(10), versus(single).least(1.5)}
-		}
-		subjects = append(subjects, subject{
-			name: article, what: "one INSERT per request", unit: perSecond, run: s.appending(baseline, n, 1),
-		}, subject{
-			name: fmt.Sprintf("append/%d", n), what: "one-event appends over HTTP", unit: perSecond,
-			checks: checks, run: s.appending(program, n, 1),
-		})
+		subjects = append(subjects, s.overHTTP(baseline, program, n, single)...)
 	}
 	const clients = 16
 	arrays := s.appending(program, clients, rows)
@@ -65,36 +52,78 @@ func prepareAppend(ctx context.Context, s *stage) ([]subject, error) {
 		name: "append arrays alone", what: "the same while views wait", unit: perSecond,
 		checks: []check{value().least(80_000), versus(multi).least(0.7)}, run: program.whileViewsWait(arrays),
 	})
-	tool, ok := s.findPgbench(ctx)
-	if !ok {
-		return subjects, nil
-	}
-	for _, b := range []struct {
-		name, what string
-		script     script
-	}{
-		{single, "pgbench, 32 clients, no trigger", script{insertRow("plain_events"), 32, 1}},
-		{single + " and notify", "pgbench, 32 clients, row trigger", script{insertRow("article_events"), 32, 1}},
-		{multi, fmt.Sprintf("pgbench, 4 clients, %d rows each", rows), script{insertRows, 4, rows}},
-	} {
+	if tool, ok := s.findPgbench(ctx); ok {
 		subjects = append(subjects, subject{
-			name: b.name, what: b.what, unit: perSecond,
-			run: func(ctx context.Context) (sample, error) { return tool.run(ctx, s, baseline.db, b.script) },
+			name: single, what: "pgbench, 32 clients, no trigger", unit: perSecond,
+			run: tool.running(s, baseline.db, script{insertRow("plain_events"), 32, 1}),
+		}, subject{
+			name: single + " and notify", what: "pgbench, 32 clients, row trigger", unit: perSecond,
+			run: tool.running(s, baseline.db, script{insertRow("article_events"), 32, 1}),
+		}, subject{
+			name: multi, what: fmt.Sprintf("pgbench, 4 clients, %d rows each", rows), unit: perSecond,
+			run: tool.running(s, baseline.db, script{insertRows, 4, rows}),
 		})
 	}
 	return subjects, nil
 }
 
+// overHTTP is appending one event at a time by so many clients, by the article's
+// way and by ours.
+func (s *stage) overHTTP(baseline, program *server, clients int, single string) []subject {
+	article := fmt.Sprintf("article/%d", clients)
+	checks := []check{versus(article), versus(single)}
+	switch clients {
+	case 64:
+		checks = []check{versus(article).least(6), versus(single).least(1), latencyAt(p99).most(8)}
+	case 256:
+		checks = []check{versus(article).least(10), versus(single).least(1.5)}
+	}
+	appends := s.appending(program, clients, 1)
+	return []subject{{
+		name: article, what: "one INSERT per request", unit: perSecond, run: s.appending(baseline, clients, 1),
+		point: at(seriesArticle, clients),
+	}, {
+		name: fmt.Sprintf("append/%d", clients), what: "one-event appends over HTTP", unit: perSecond, checks: checks, run: appends,
+		point: at(seriesAppend, clients),
+	}, {
+		name: fmt.Sprintf("append/%d alone", clients), what: "the same while views wait", unit: perSecond,
+		checks: []check{versus(article), versus(single)}, run: program.whileViewsWait(appends),
+	}}
+}
+
 // article starts the baseline on a database of its own.
 func (s *stage) article(ctx context.Context) (*server, error) {
+	db, err := s.articleDatabase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.serve(ctx, roleArticle, db)
+}
+
+func (s *stage) articleDatabase(ctx context.Context) (*database, error) {
 	db, err := s.newDatabase(ctx, "article")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := db.ExecContext(ctx, articleSchema); err != nil {
-		return nil, fmt.Errorf("make the baseline's tables: %w", err)
+	_, err = db.ExecContext(ctx, articleSchema)
+	return db, wrap(err, "make the baseline's tables")
+}
+
+// withInsert adds pgbench's insert of single rows to subjects that have nothing
+// closer to be compared with.
+func (s *stage) withInsert(ctx context.Context, subjects []subject, name string) ([]subject, error) {
+	tool, ok := s.findPgbench(ctx)
+	if !ok {
+		return subjects, nil
 	}
-	return s.serve(ctx, roleArticle, db)
+	db, err := s.articleDatabase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(subjects, subject{
+		name: name, what: "pgbench, 32 clients, no trigger", unit: perSecond,
+		run: tool.running(s, db, script{insertRow("plain_events"), 32, 1}),
+	}), nil
 }
 
 // appending measures requests of so many events each; the figure is in events.

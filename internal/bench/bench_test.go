@@ -82,8 +82,11 @@ func TestEveryBenchmarkHasAFigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"article/4", "append/4", "append arrays", "append arrays alone", "lone insert", "lone append", "command", "stream", "rebuild", "read", "list", "list by e-mail",
-		"visible", "visible by timer", "project", "project one by one", "append at empty", "append at 500", "event",
+		"article/4", "append/4", "append/4 alone", "append arrays", "append arrays alone", "lone insert", "lone append",
+		"command", "command, few clients", "command/10", "command/100", "command/1000", "stream",
+		"rebuild", "rebuild by SQL", "peak of rebuild", "read", "list payments", "list", "list by e-mail",
+		"visible", "visible, high rate", "visible by timer", "project", "project one by one",
+		"append at empty", "append at 5", "append at 50", "append at 500", "event",
 		"event: table", "event: by position", "event: by id", "event: by aggregate", "lock", "row", "idle", "peak",
 	}
 	rows := make(map[string]Row)

@@ -115,7 +115,8 @@ func TestEachSendingHasItsOwnIDsAndKeys(t *testing.T) {
 	c := newClient(nil, load{Request: request, Marks: marks}, 0)
 	seen := make(map[string]bool)
 	for range 3 {
-		c.stamp()
+		number, _ := c.number(now(), now())
+		c.stamp(number)
 		text := string(c.Request)
 		if strings.ContainsAny(text, "#%") {
 			t.Fatalf("a placeholder is left: %s", text)

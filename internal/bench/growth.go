@@ -3,28 +3,31 @@ package bench
 import (
 	"context"
 	"fmt"
+	"strconv"
 )
 
-// prepareGrowth asks whether appending gets slower as the log grows, how long a
-// rebuild from all of it takes, and what an event costs on disk.
+// prepareGrowth asks whether appending gets slower as the log grows, and what an
+// event costs on disk.
 func prepareGrowth(ctx context.Context, s *stage) ([]subject, error) {
 	empty, err := s.program(ctx, "empty")
 	if err != nil {
 		return nil, err
 	}
-	grown, err := s.programWithUsers(ctx, "grown", s.options.Stored)
-	if err != nil {
-		return nil, err
-	}
 	const clients, small = 64, "append at empty"
-	subjects := []subject{
-		{name: small, what: "64 clients", unit: perSecond, run: s.appending(empty, clients, 1)},
-		{
-			name: "append at " + number(float64(s.options.Stored)), what: "64 clients", unit: perSecond,
+	subjects := []subject{{
+		name: small, what: "64 clients", unit: perSecond, run: s.appending(empty, clients, 1), point: at(seriesStored, 0),
+	}}
+	var grown *server
+	for _, stored := range []int{s.options.Stored / 100, s.options.Stored / 10, s.options.Stored} {
+		if grown, err = s.programWithUsers(ctx, "grown_"+strconv.Itoa(stored), stored); err != nil {
+			return nil, err
+		}
+		subjects = append(subjects, subject{
+			name: "append at " + number(float64(stored)), what: "64 clients", unit: perSecond,
 			checks: []check{versus(small).least(0.85)}, run: s.appending(grown, clients, 1),
-		},
+			point: at(seriesStored, stored),
+		})
 	}
-	subjects = append(subjects, s.rebuilding(grown))
 	return append(subjects, storage(grown)...), nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+const mebi = 1 << 20
+
 // idleTime is how long the program is left alone before it is called idle.
 const idleTime = 2 * time.Second
 
@@ -55,7 +57,6 @@ func (s *stage) remembering(do func(*server) error) func(context.Context) (sampl
 		if do == nil {
 			bytes = used.Now
 		}
-		const mebi = 1 << 20
 		return sample{figure: bytes / mebi}, err
 	}
 }

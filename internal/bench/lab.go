@@ -225,7 +225,9 @@ func (s *stage) send(to *server, loads ...load) ([]loadResult, *cores, error) {
 	for i := range loads {
 		loads[i].Address = to.address
 		loads[i].Duration = cmp.Or(loads[i].Duration, s.options.Duration)
-		loads[i].Warmup = loads[i].Duration / 5
+		if loads[i].Count == 0 {
+			loads[i].Warmup = loads[i].Duration / 5
+		}
 	}
 	busy := s.watchCores(to.pid(), s.loader.pid())
 	if err := s.loader.orders.Encode(loads); err != nil {

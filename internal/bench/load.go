@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,10 +38,14 @@ type load struct {
 	WatchID, WatchAt int
 	// Stream means that Request is answered by a stream of events; see follow.
 	Stream bool
+	// Count, if not 0, is how many requests are sent in all, however long it
+	// takes. Their numbers are First+1, First+2, … instead of any.
+	First, Count int
 }
 
 // mark is a place in a request that is new each time: a UUIDv7 or, when Keys is
-// not 0, an eight-digit number from 1 to Keys.
+// not 0, an eight-digit number, the same in the whole request: any from 1 to
+// Keys, or the next one of a load that counts.
 type mark struct{ At, Keys int }
 
 const uuidLength = 36
@@ -119,12 +124,14 @@ func (l load) run(ctx context.Context) (loadResult, error) {
 			}
 		}
 	}()
+	sent := new(atomic.Int64)
 	for i := range clients {
 		c, err := dial(ctx, l.Address)
 		if err != nil {
 			return loadResult{}, err
 		}
 		clients[i] = newClient(c, l, i)
+		clients[i].sent = sent
 	}
 	begin := now().Add(l.Warmup)
 	running, ctx := errgroup.WithContext(ctx)
@@ -138,7 +145,11 @@ func (l load) run(ctx context.Context) (loadResult, error) {
 	for _, c := range clients {
 		took = append(took, c.took...)
 	}
-	return loadResult{Requests: len(took), Elapsed: l.Duration, Latency: latencyOf(took)}, nil
+	elapsed := l.Duration
+	if l.Count > 0 {
+		elapsed = now().Sub(begin)
+	}
+	return loadResult{Requests: len(took), Elapsed: elapsed, Latency: latencyOf(took)}, nil
 }
 
 // client is one connection's share of a load.
@@ -147,7 +158,8 @@ type client struct {
 
 	conn   *conn
 	random *rand.Rand
-	due    time.Time // of the next request, when there is a rate
+	sent   *atomic.Int64 // requests of the whole load, when it counts
+	due    time.Time     // of the next request, when there is a rate
 	took   []time.Duration
 }
 
@@ -167,8 +179,8 @@ func (l load) interval() float64 {
 	return float64(time.Second) / l.Rate
 }
 
-// run sends until the measured time is over. An answer counts when it comes
-// within that time.
+// run sends until the measured time is over, or all that is to be sent. An
+// answer counts when it comes within that time.
 func (c *client) run(ctx context.Context, begin time.Time) error {
 	end := begin.Add(c.Duration)
 	if err := c.conn.socket.SetDeadline(end.Add(answerTimeout)); err != nil {
@@ -179,14 +191,16 @@ func (c *client) run(ctx context.Context, begin time.Time) error {
 	}
 	for ctx.Err() == nil {
 		start := c.next(ctx)
-		if !start.Before(end) {
+		number, more := c.number(start, end)
+		if !more {
 			return nil
 		}
+		c.stamp(number)
 		took, err := c.once(ctx, start)
 		if err != nil {
 			return err
 		}
-		if done := now(); done.After(begin) && done.Before(end) {
+		if done := now(); c.Count > 0 || done.After(begin) && done.Before(end) {
 			c.took = append(c.took, took)
 		}
 	}
@@ -209,7 +223,6 @@ func (c *client) next(ctx context.Context) time.Time {
 
 // once sends one request and gives how long it, or the watch after it, took.
 func (c *client) once(ctx context.Context, start time.Time) (time.Duration, error) {
-	c.stamp()
 	status, err := c.conn.do(c.Request)
 	if err != nil {
 		return 0, err
@@ -223,12 +236,21 @@ func (c *client) once(ctx context.Context, start time.Time) (time.Duration, erro
 	return now().Sub(start), nil
 }
 
+// number gives the next request's, counted from 0, and whether there is to be one.
+func (c *client) number(start, end time.Time) (n int, more bool) {
+	if c.Count > 0 {
+		n = int(c.sent.Add(1))
+		return c.First + n - 1, n <= c.Count
+	}
+	return c.random.Int(), start.Before(end)
+}
+
 // stamp makes the request a new one.
-func (c *client) stamp() {
+func (c *client) stamp(number int) {
 	for _, m := range c.Marks {
 		at := c.Request[m.At:]
 		if m.Keys > 0 {
-			key := strconv.Itoa(1 + c.random.IntN(m.Keys))
+			key := strconv.Itoa(1 + number%m.Keys)
 			copy(at, "00000000"[:8-len(key)])
 			copy(at[8-len(key):], key)
 			continue

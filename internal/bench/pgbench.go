@@ -40,6 +40,11 @@ type script struct {
 	each float64
 }
 
+// running measures the script.
+func (p pgbench) running(s *stage, db *database, sc script) func(context.Context) (sample, error) {
+	return func(ctx context.Context) (sample, error) { return p.run(ctx, s, db, sc) }
+}
+
 // run gives the rate and the mean latency, which stands where others have the
 // median: pgbench reports no percentiles. Statements are prepared, its fastest way.
 func (p pgbench) run(ctx context.Context, s *stage, db *database, sc script) (sample, error) {

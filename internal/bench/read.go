@@ -32,29 +32,10 @@ SELECT id, name, email, version, created_at, updated_at FROM users WHERE id = ('
 `, clients: clients, each: 1}
 		subjects = append(subjects, subject{
 			name: selecting, what: "pgbench, 64 clients, the same row", unit: perSecond,
-			run: func(ctx context.Context) (sample, error) { return tool.run(ctx, s, program.db, query) },
+			run: tool.running(s, program.db, query),
 		})
 	}
 	return subjects, nil
-}
-
-// prepareList measures a page of the list.
-func prepareList(ctx context.Context, s *stage) ([]subject, error) {
-	program, err := s.programWithUsers(ctx, "list", s.options.users())
-	if err != nil {
-		return nil, err
-	}
-	const clients = 32
-	return []subject{
-		{
-			name: "list", what: "GET /v1/users, 50 rows, 32 clients", unit: perSecond,
-			run: s.reading(program, clients, "/v1/users"),
-		},
-		{
-			name: "list by e-mail", what: "GET /v1/users?email=…&limit=1, 32 clients", unit: perSecond,
-			run: s.reading(program, clients, "/v1/users?email=ada@example.com&limit=1"),
-		},
-	}, nil
 }
 
 // programWithUsers starts the program on a database with so many users.

@@ -26,15 +26,18 @@ type Row struct {
 	What     string    `json:"what"`
 	Unit     unit      `json:"unit"`
 	Figure   spread    `json:"figure"`
+	Rounds   []float64 `json:"rounds"`
 	Latency  *latency  `json:"latency,omitempty"`
 	Cores    *cores    `json:"cores,omitempty"`
 	Findings []finding `json:"findings,omitempty"`
+	Point    *Point    `json:"point,omitempty"`
 }
 
 // rowOf makes a subject's row from the samples of all subjects.
 func rowOf(s subject, samples map[string][]sample) Row {
 	own := samples[s.name]
-	row := Row{Name: s.name, What: s.what, Unit: s.unit, Figure: spreadOf(each(own, func(m sample) float64 { return m.figure }))}
+	rounds := each(own, func(m sample) float64 { return m.figure })
+	row := Row{Name: s.name, What: s.what, Unit: s.unit, Figure: spreadOf(rounds), Rounds: rounds, Point: s.point}
 	if own[0].latency != nil {
 		row.Latency = &latency{
 			P50:  median(each(own, func(m sample) float64 { return m.latency.P50 })),
@@ -68,16 +71,9 @@ func each(samples []sample, figure func(sample) float64) []float64 {
 // Write prints the report for people: what was measured on, then one row for
 // each subject, with a line for each of its comparisons.
 func (r *Report) Write(w io.Writer) error {
-	t := table.NewWriter()
-	style := table.StyleDefault
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
-	t.SetStyle(style)
-	t.SuppressTrailingSpaces()
-	t.AppendHeader(table.Row{"NAME", "WHAT", "MEDIAN", "MIN–MAX", "P50 MS", "P99", "P99.9", "APP+PG+CLIENT CORES", "COMPARED", "TARGET", "MET"})
-	t.SetColumnConfigs([]table.ColumnConfig{
-		{Number: 3, Align: text.AlignRight}, {Number: 5, Align: text.AlignRight}, {Number: 6, Align: text.AlignRight}, {Number: 7, Align: text.AlignRight},
-	})
+	t := newTable(table.Row{
+		"NAME", "WHAT", "MEDIAN", "MIN–MAX", "P50 MS", "P99", "P99.9", "APP+PG+CLIENT CORES", "COMPARED", "TARGET", "MET",
+	}, 3, 5, 6, 7)
 	for _, row := range r.Rows {
 		t.AppendRow(row.cells())
 	}
@@ -89,10 +85,27 @@ func (r *Report) Write(w io.Writer) error {
 	return nil
 }
 
+// newTable begins a table with these titles; the columns named are numbers.
+func newTable(titles table.Row, numbers ...int) table.Writer {
+	t := table.NewWriter()
+	style := table.StyleDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	t.SetStyle(style)
+	t.SuppressTrailingSpaces()
+	t.AppendHeader(titles)
+	columns := make([]table.ColumnConfig, len(numbers))
+	for i, n := range numbers {
+		columns[i] = table.ColumnConfig{Number: n, Align: text.AlignRight}
+	}
+	t.SetColumnConfigs(columns)
+	return t
+}
+
 func (r Row) cells() table.Row {
 	cells := table.Row{
 		r.Name, r.What, number(r.Figure.Median) + " " + string(r.Unit),
-		number(r.Figure.Min) + "–" + number(r.Figure.Max), "", "", "", "",
+		r.Figure.extremes(), "", "", "", "",
 	}
 	if l := r.Latency; l != nil {
 		cells[4], cells[5], cells[6] = number(l.P50), number(l.P99), number(l.P999)
@@ -113,6 +126,8 @@ func (f finding) compared(u unit) string {
 	switch {
 	case f.Against != "":
 		return number(f.Figure) + " × " + f.Against
+	case f.Of == pace:
+		return number(f.Figure) + " × the rate"
 	case f.Of != main:
 		return string(f.Of) + " " + number(f.Figure) + " ms"
 	default:

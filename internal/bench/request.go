@@ -15,6 +15,8 @@ const (
 	// as it would in a log that grew by itself.
 	storedID      = "00000000-0000-7000-8000-0000"
 	storedEventID = "00000000-0000-7000-8001-0000"
+	// noLimit is all numbers that a keyMark can be.
+	noLimit = 100_000_000
 )
 
 // newRequest gives an HTTP request and the marks that its placeholders are;

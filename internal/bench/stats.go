@@ -21,6 +21,8 @@ func spreadOf(values []float64) spread {
 	return spread{Median: median(values), Min: slices.Min(values), Max: slices.Max(values)}
 }
 
+func (s spread) extremes() string { return number(s.Min) + "–" + number(s.Max) }
+
 // median is the value in the middle, or the mean of the two there. Of no values
 // it is NaN.
 func median(values []float64) float64 {

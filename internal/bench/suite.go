@@ -28,6 +28,7 @@ func suites() []suite {
 		{"visible", prepareVisible},
 		{"stream", prepareStream},
 		{"project", prepareProject},
+		{"rebuild", prepareRebuild},
 		{"growth", prepareGrowth},
 		{"idle", prepareIdle},
 	}
@@ -62,7 +63,9 @@ type subject struct {
 	what   string
 	unit   unit
 	checks []check
-	run    func(context.Context) (sample, error)
+	// point places the subject in the report's plot; nil where it is not drawn.
+	point *Point
+	run   func(context.Context) (sample, error)
 }
 
 // sample is what one round of a subject gave.
@@ -70,6 +73,7 @@ type sample struct {
 	figure  float64 // in the subject's unit
 	latency *latency
 	cores   *cores
+	pace    float64 // the part of a steady rate that was taken
 }
 
 // cores says how many processor cores were busy, on average, and for whom.
@@ -104,6 +108,7 @@ const (
 	main figure = ""
 	p50  figure = "p50"
 	p99  figure = "p99"
+	pace figure = "pace"
 )
 
 // versus is the ratio to another subject, for information.
@@ -114,6 +119,10 @@ func value() check { return check{} }
 
 // latencyAt is one of the percentiles, in milliseconds.
 func latencyAt(f figure) check { return check{of: f} }
+
+// pacing is the part of a steady rate that was taken, without which a latency at
+// that rate is worth nothing.
+func pacing() check { return check{of: pace} }
 
 func (c check) least(limit float64) check {
 	c.limit = limit
@@ -128,6 +137,8 @@ func (c check) most(limit float64) check {
 // part is the figure of a sample that the check is about.
 func (c check) part(s sample) float64 {
 	switch {
+	case c.of == pace:
+		return s.pace
 	case c.of == main || s.latency == nil:
 		return s.figure
 	case c.of == p50:
@@ -139,11 +150,12 @@ func (c check) part(s sample) float64 {
 
 // finding is what a check came to.
 type finding struct {
-	Of      figure  `json:"of,omitempty"`
-	Against string  `json:"against,omitempty"`
-	Figure  float64 `json:"figure"`
-	Target  string  `json:"target,omitempty"`
-	Met     *bool   `json:"met,omitempty"`
+	Of      figure    `json:"of,omitempty"`
+	Against string    `json:"against,omitempty"`
+	Figure  float64   `json:"figure"` // the median of Rounds
+	Target  string    `json:"target,omitempty"`
+	Met     *bool     `json:"met,omitempty"`
+	Rounds  []float64 `json:"rounds"`
 }
 
 // assess applies the check. A ratio is taken round by round, because what makes
@@ -157,7 +169,7 @@ func (c check) assess(own, other []sample) finding {
 		}
 		figures = append(figures, f)
 	}
-	found := finding{Of: c.of, Against: c.against, Figure: median(figures)}
+	found := finding{Of: c.of, Against: c.against, Figure: median(figures), Rounds: figures}
 	if c.limit == 0 {
 		return found
 	}

@@ -161,20 +161,29 @@ func TestRightsAreNeitherTooFewNorTooMany(t *testing.T) {
 	t.Parallel()
 	address := pgtest.New(t)
 	name, as := role(t, address, "")
-	want(t, examined(t, as, as)["rights"], Failed, "SELECT on events", "INSERT on view_locks", "EXECUTE on append_events")
-	execute(t, address,
-		"GRANT SELECT ON ALL TABLES IN SCHEMA public TO "+name,
-		"GRANT INSERT, UPDATE ON event_types, view_positions, view_locks, view_parked TO "+name)
-	want(t, examined(t, as, as)["rights"], Failed, "lacks", "EXECUTE on append_events")
-	execute(t, address, "GRANT EXECUTE ON FUNCTION append_events TO "+name,
-		`DO $$ DECLARE t text; BEGIN FOR t IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'view\_%'
-		LOOP EXECUTE format('GRANT INSERT, UPDATE ON %I TO `+name+`', t); END LOOP; END $$`)
+	want(t, examined(t, as, as)["rights"], Failed, "lacks SELECT on api_keys, UPDATE on api_keys, EXECUTE on append_events, ", " more", "GRANT onepg_server TO "+name)
+	execute(t, address, "GRANT onepg_server TO "+name)
 	want(t, examined(t, as, as)["rights"], OK, "not change it")
+	// A view of a domain that came later, whose migration forgot to grant.
+	execute(t, address, "CREATE TABLE orders ()", "SELECT grant_view('orders')", "REVOKE DELETE ON orders FROM onepg_server")
+	want(t, examined(t, as, as)["rights"], Failed, "lacks DELETE on orders")
+	execute(t, address, "SELECT grant_server_rights()")
+	want(t, examined(t, as, as)["rights"], OK, "not change it")
+	for right, where := range map[string]string{
+		"EXECUTE": "FUNCTION import_events", "CREATE": "SCHEMA public", "UPDATE (hash)": "event_seals", "UPDATE": "api_keys", "INSERT": "event_types", "TRUNCATE": "users", "TRIGGER": "event_log_head",
+	} {
+		execute(t, address, "GRANT "+right+" ON "+where+" TO "+name)
+		privilege, _, _ := strings.Cut(right, " ")
+		want(t, examined(t, as, as)["rights"], Warning, privilege+" on "+strings.ReplaceAll(strings.TrimPrefix(where, "FUNCTION "), "SCHEMA", "schema"))
+		execute(t, address, "REVOKE "+right+" ON "+where+" FROM "+name)
+	}
 	execute(t, address, "GRANT DELETE ON events TO "+name, "ALTER ROLE "+name+" CREATEROLE")
 	want(t, examined(t, as, as)["rights"], Warning, "CREATEROLE, DELETE on events", "role of its own")
 	execute(t, address, "ALTER TABLE events OWNER TO "+name)
 	want(t, examined(t, as, as)["rights"], Warning, "ownership of events")
 	execute(t, address, "ALTER TABLE events OWNER TO postgres")
+	want(t, privileges{Owner: true}.judge(false), Warning, "Make the role")
+	want(t, privileges{Missing: strings.Fields("a b c d e f g h i j")}.judge(false), Failed, "a, b, c, d, e, f, g, h and 2 more")
 }
 
 func TestAClockThatIsOffIsFound(t *testing.T) {

@@ -28,7 +28,7 @@ func listen(ctx context.Context, p *patient) Finding {
 	defer func() { _ = pool.Close() }() // nothing is pending on it
 	// Why before anything is listened to: through a pooler LISTEN would stay with
 	// a server connection that others get next, and break their answers.
-	if shared, err := isShared(ctx, pool); err != nil || shared {
+	if shared, err := listener.IsShared(ctx, pool); err != nil || shared {
 		return notTried(err)
 	}
 	channel, nonce := "onepg:doctor:"+uuid.NewString(), uuid.NewString()

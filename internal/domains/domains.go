@@ -37,6 +37,9 @@ type Domain struct {
 	// Stream is the view whose changes clients can follow at
 	// GET /v1/<name>/stream. The zero Stream is none.
 	Stream Stream
+	// Revert puts the aggregate with an id back to what it was, as the route for
+	// it does; nil where that is not possible.
+	Revert func(ctx context.Context, id uuid.UUID, in *httpapi.RevertRequest) (*httpapi.Reverted, error)
 	// Routes registers its queries and commands.
 	Routes func(*httpapi.Group)
 	// Err is why the domain cannot be started, a setting for example.

@@ -50,6 +50,9 @@ type Commands struct {
 	Log Log
 	// Actor names the credential behind a request.
 	Actor func(context.Context) string
+	// Metadata is what a request gives to the events it records, a JSON object
+	// or nil for nothing: its trace, its place in a story. Nil is none.
+	Metadata func(context.Context) json.RawMessage
 }
 
 // Outcome is what became of a command.
@@ -177,9 +180,13 @@ func (h *Handler[S, E]) record(ctx context.Context, id uuid.UUID, past known[S],
 		return Outcome[S]{}, err
 	}
 	actor := h.commands.Actor(ctx)
+	var metadata json.RawMessage
+	if h.commands.Metadata != nil {
+		metadata = h.commands.Metadata(ctx)
+	}
 	recorded := make([]Recorded, len(events))
 	for i := range events {
-		events[i].Actor = actor
+		events[i].Actor, events[i].Metadata = actor, metadata
 		recorded[i] = events[i].Recorded(Receipt{Version: past.version + 1 + i})
 	}
 	if _, err := h.decider.Fold(past.state, recorded); err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -22,8 +21,8 @@ func fillOddly(tb testing.TB, l *eventstore.Log, n int) {
 	var batch []eventsourcing.Event
 	var ids []uuid.UUID
 	for i := range n {
-		switch {
-		case i%5 == 0:
+		switch i % 5 {
+		case 0:
 			e := odd()
 			ids = append(ids, e.AggregateID)
 			batch = append(batch, e)
@@ -160,6 +159,8 @@ func TestAnImportThatDoesNotFitWritesNothing(t *testing.T) {
 		"a payload PostgreSQL cannot use": {0, edit(t, file, 6, "payload", map[string]any{"a": "\x00"}), "import-refused"},
 		"a field is unknown":              {0, edit(t, file, 6, "colour", "red"), "import-unreadable"},
 		"payload_text is not the payload": {0, edit(t, file, 6, "payload_text", `{"a":1}`), "import-unreadable"},
+		"a line is an empty object":       {0, file + "{}\n", "import-unreadable"},
+		"a time is missing":               {0, strings.Replace(file, `,"recorded_at":"`, `,"actor":"`, 1), "import-unreadable"},
 		"a line is cut":                   {0, file[:len(file)-20], "import-unreadable"},
 		"two events are on a line":        {0, strings.Replace(file, "\n", "", 1), "import-unreadable"},
 	} {
@@ -250,5 +251,5 @@ func BenchmarkCopy(b *testing.B) {
 		}
 		b.ReportMetric(size*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	})
-	b.Log(fmt.Sprintf("%d bytes an event", len(file)/size))
+	b.Logf("%d bytes an event", len(file)/size)
 }

@@ -34,6 +34,47 @@
 // if that fails too, all its requests fail with "unavailable" and may be
 // repeated. A payload PostgreSQL will not take in spite of our checks is found
 // by halving the batch, and fails alone.
+//
+// # Erasure
+//
+// Events are kept for ever, and people have the right to be forgotten. The
+// program has no command for that; what this design allows is crypto-shredding:
+// encrypt what is personal under a key of that person's own, and forget the key.
+//
+// Keys would be rows of a table beside the log (subject, key, erased_at), wrapped
+// by a master key that the database does not have. A field that its event's
+// definition marks as personal is encrypted after the payload was validated and
+// before [Log.Append], so that the log holds {"subject": …, "sealed": …} in its
+// place; it is decrypted where upcasters run (eventsourcing.Registry.Read), which
+// is the one way from a stored event to a fold, a stream or an export. To erase is
+// to delete the key and to append an event that says so: views, also those of
+// other domains and of later rebuilds, drop what they hold because of that event,
+// snapshots of the aggregate are deleted, and reading an old event gives a fixed
+// word in place of each personal field.
+//
+// What must not be broken, so that this stays possible:
+//
+//   - Seals are over the stored bytes (event_digest), never over what they mean.
+//     Then a forgotten key changes no event, and the chain, app verify and a seal
+//     kept outside hold. For the same reason events are not encrypted anew.
+//   - A known id is recognised by its payload, so encryption must be deterministic
+//     for one event: the nonce comes from the key, the event's id and the field. A
+//     random one would turn every repeated request into event-id-reused.
+//   - Nothing outside the log but caches holds payloads: views, snapshots. They can
+//     be made again from the log, and so also without what was forgotten. A new
+//     table that keeps personal data and has no fold would escape.
+//   - What is not encrypted names nobody: ids, aggregate ids, event names, actors,
+//     metadata. Ids are random and not made from an address; the actor of a token
+//     is its subject and should be a pseudonym. NOTIFY carries ids only.
+//   - No plain hash of personal data is stored: who can guess a name can test it.
+//     A hash of a request, as payments keep for their idempotency keys, would have
+//     to be an HMAC under the subject's key.
+//   - Payloads are in no log line and no error text, and no index is on them.
+//   - Folds must not fail on the fixed word: a rule that a name is valid belongs to
+//     what comes in, not to Evolve.
+//   - An export holds what the log holds, so it is forgotten with the key. One with
+//     plain text (--newest-schema), an SSE client's copy and a backup of the keys are
+//     out of reach: backups of the keys must not outlive the promise to erase.
 package eventstore
 
 import (
@@ -45,6 +86,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
@@ -77,6 +119,8 @@ type Log struct {
 	closing chan struct{} // closed by Close: no new requests
 	closed  sync.WaitGroup
 	once    sync.Once
+
+	answerTimeout time.Duration // the constant, but for tests
 }
 
 const (
@@ -93,6 +137,11 @@ const (
 	// batchTimeout ends a call the server does not answer. It is longer than
 	// the server's own statement_timeout, which should come first.
 	batchTimeout = 8 * time.Second
+	// answerTimeout bounds an Append, whatever becomes of its batch. Why: behind
+	// a connection that went silent a batch takes two batchTimeouts, its own and
+	// the repetition's, and who came meanwhile waits for both and then for as
+	// long again: 24 s were measured, and 12 s are promised.
+	answerTimeout = 10 * time.Second
 )
 
 // Open starts the flushers.
@@ -105,6 +154,8 @@ func Open(o Options) *Log {
 		snapshots: make(chan eventsourcing.Snapshot, snapshotQueue),
 		queue:     make(chan *request, queueLength),
 		closing:   make(chan struct{}),
+
+		answerTimeout: answerTimeout,
 	}
 	l.closed.Go(l.writeSnapshots)
 	for range flushers {
@@ -124,10 +175,12 @@ func (l *Log) Close() {
 //
 // It fails with a [fault.Error]: Conflict with the code version-conflict,
 // aggregate-exists, aggregate-missing or aggregate-deleted; Invalid with
-// event-id-reused; Unavailable when the database is away or ctx ends first, in
-// which case the events may or may not be recorded and the same request may be
-// repeated.
+// event-id-reused; Unavailable when the database is away, does not answer within
+// 10 s, or ctx ends first, in which case the events may or may not be recorded
+// and the same request may be repeated.
 func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.answerTimeout)
+	defer cancel()
 	r := &request{ctx: ctx, events: events, done: make(chan outcome, 1)}
 	select {
 	case <-l.closing:
@@ -151,27 +204,26 @@ func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]event
 
 // Register tells the database which events this program appends, so that
 // append_events knows what each does to its aggregate. A newer program's
-// schema version is not taken back by an older one.
+// schema version is not taken back by an older one. A server of least right
+// cannot change what an event that is there does to its aggregate, and fails if
+// it means something else.
 func (l *Log) Register(ctx context.Context, types []eventsourcing.EventType) error {
-	rows := make([]eventTypeRow, len(types))
-	for i, t := range types {
-		rows[i] = eventTypeRow{Name: t.Name, SchemaVersion: t.SchemaVersion(), Lifecycle: string(t.Lifecycle)}
-	}
-	if len(rows) == 0 {
+	if len(types) == 0 {
 		return nil
 	}
-	_, err := l.reader.NewInsert().Model(&rows).
-		On("CONFLICT (name) DO UPDATE").
-		Set("schema_version = EXCLUDED.schema_version, lifecycle = EXCLUDED.lifecycle").
-		Where("t.schema_version <= EXCLUDED.schema_version").
-		Where("(t.schema_version, t.lifecycle) <> (EXCLUDED.schema_version, EXCLUDED.lifecycle)").
-		Exec(ctx)
+	names, versions, lifecycles := make([]string, len(types)), make([]int, len(types)), make([]string, len(types))
+	for i, t := range types {
+		names[i], versions[i], lifecycles[i] = t.Name, t.SchemaVersion(), string(t.Lifecycle)
+	}
+	_, err := l.reader.NewRaw("SELECT register_event_types(?::text[], ?::integer[], ?::text[])",
+		pgdialect.Array(names), pgdialect.Array(versions), pgdialect.Array(lifecycles)).Exec(ctx)
 	if err != nil {
 		return postgres.Fault(fmt.Errorf("register the events in event_types: %w", err))
 	}
 	return nil
 }
 
+// eventTypeRow is what the database knows of an event.
 type eventTypeRow struct {
 	bun.BaseModel `bun:"table:event_types,alias:t"`
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -393,5 +394,43 @@ func assertGapless(t *testing.T, l *eventstore.Log, n int) {
 		if i > 0 && e.RecordedAt.Before(read[i-1].RecordedAt.Time) {
 			t.Errorf("time falls at position %d", e.Position)
 		}
+	}
+}
+
+// TestAnAppendIsAnsweredInTimeWhateverItsBatchWaitsFor keeps a batch from ending
+// and expects an answer to its own request and to one that waits behind it.
+func TestAnAppendIsAnsweredInTimeWhateverItsBatchWaitsFor(t *testing.T) {
+	t.Parallel()
+	db, err := postgres.Open(t.Context(), postgres.Options{
+		URL: pgtest.New(t), MaxConns: 4, LockTimeout: postgres.NoTimeout, StatementTimeout: postgres.NoTimeout,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	l := openOn(t, db)
+	l.AnswerWithin(200 * time.Millisecond)
+	holder, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Rollback() }()
+	if _, err := holder.ExecContext(t.Context(), "SELECT FROM event_log_head FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	// Less than one call may take, so the answer cannot come from its end.
+	const limit = 6 * time.Second
+	began := time.Now()
+	var waiting sync.WaitGroup
+	for range 3 {
+		waiting.Go(func() {
+			if _, err := l.Append(t.Context(), events(uuid.New(), "thing.made")); !fault.Is(err, "unavailable") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	waiting.Wait()
+	if took := time.Since(began); took > limit {
+		t.Errorf("answered after %v", took)
 	}
 }

@@ -170,9 +170,10 @@ func TestSealersThatRaceMakeOneChain(t *testing.T) {
 	var sealers sync.WaitGroup
 	for range 4 {
 		sealers.Go(func() {
-			for range 40 {
-				if _, err := db.NewRaw("SELECT seal_events(10, '0', 3)").Exec(t.Context()); err != nil {
+			for sealed := 0; sealed < 1000; {
+				if err := db.NewRaw("SELECT sealed_position FROM seal_events(10, '0', 3)").Scan(t.Context(), &sealed); err != nil {
 					t.Error(err)
+					return
 				}
 			}
 		})

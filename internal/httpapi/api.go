@@ -10,9 +10,10 @@
 // It guarantees that every error leaves as an RFC 9457 problem with a stable
 // code, that no answer shows a cause, that each request is bounded in size and
 // time, and that no route is served without a declared scope. It does not
-// decide who may do what: [Options].Authorize does. What net/http refuses
-// before there is a request (unreadable request lines, headers that never end)
-// is closed or answered by net/http in plain text.
+// decide who may do what: [Options].Authorize does. What is no request at all
+// (unreadable request lines, two lengths) leaves as a problem too, though no
+// handler, metric or log line knows of it; headers that never end are not
+// answered, their connection is closed.
 package httpapi
 
 import (

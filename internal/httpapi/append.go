@@ -69,10 +69,10 @@ func (a *Appending) serve(c *gin.Context, in *intake) error {
 		return err
 	}
 	ctx := c.Request.Context()
-	actor := a.Actor(ctx)
+	actor, given := a.Actor(ctx), requestOf(ctx).circumstances
 	for i := range events {
 		events[i].Actor = actor
-		events[i].Metadata = withTrace(events[i].Metadata, requestOf(ctx).trace)
+		events[i].Metadata = withCircumstances(events[i].Metadata, given)
 	}
 	receipts, err := a.conditionally(ctx, match, events)
 	if err != nil {

@@ -85,8 +85,10 @@ func bodyFault(err error) error {
 }
 
 func isJSON(header http.Header) bool {
-	if encoding := header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return false
+	for _, encoding := range header["Content-Encoding"] {
+		if encoding != "" && encoding != "identity" {
+			return false
+		}
 	}
 	types := header["Content-Type"]
 	if len(types) != 1 {

@@ -118,6 +118,10 @@ func (p *Precondition) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
+// Expect makes it the precondition that the version is the current one, for
+// callers within the program.
+func (p *Precondition) Expect(version int) { p.match = Match{Version: &version} }
+
 // Match is the parsed precondition.
 func (p *Precondition) Match() Match { return p.match }
 

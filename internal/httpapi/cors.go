@@ -10,7 +10,7 @@ import (
 const (
 	// corsHeaders are the request headers the API has a use for, beyond those
 	// that a page may always send.
-	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, Traceparent, X-Request-ID"
+	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, Traceparent, X-Causation-ID, X-Correlation-ID, X-Request-ID"
 	// corsExposed are the answer headers that a page may read.
 	corsExposed = "ETag, Link, Location, Preference-Applied, Retry-After, X-Request-ID"
 	// corsMaxAge is how long a browser need not ask again, in seconds. Why short:

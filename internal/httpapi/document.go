@@ -68,13 +68,19 @@ func canonical(name string) string {
 
 // commonParameters are headers that every request may have.
 func commonParameters() map[string]*huma.Param {
-	longest := 128
+	word := func(name, description string) *huma.Param {
+		longest := longestID
+		return &huma.Param{
+			Name: name, In: "header", Description: description,
+			Schema: &huma.Schema{Type: huma.TypeString, MaxLength: &longest, Pattern: `^[!-~]+$`},
+		}
+	}
 	return map[string]*huma.Param{
-		"RequestID": {
-			Name: "X-Request-ID", In: "header",
-			Description: "A name for the request of the client's own, in visible ASCII characters. The answer repeats it.",
-			Schema:      &huma.Schema{Type: huma.TypeString, MaxLength: &longest, Pattern: `^[!-~]+$`},
-		},
+		"RequestID": word("X-Request-ID", "A name for the request of the client's own, in visible ASCII characters. The answer repeats it."),
+		"CorrelationID": word("X-Correlation-ID", "The story that the request belongs to, in visible ASCII characters. "+
+			"Becomes metadata.correlation_id of the events that the request makes, unless they have one."),
+		"CausationID": word("X-Causation-ID", "The event or command that made the request happen, in visible ASCII characters. "+
+			"Becomes metadata.causation_id of the events that the request makes, unless they have one."),
 		"Traceparent": {
 			Name: "traceparent", In: "header",
 			Description: "W3C Trace Context. Its trace id becomes metadata.trace_id of the events that the request makes.",
@@ -131,8 +137,9 @@ func (a *API) completeOperation(op *huma.Operation) {
 	for _, p := range op.Parameters {
 		p.Schema = undescribed(p.Schema)
 	}
-	op.Parameters = append(op.Parameters,
-		&huma.Param{Ref: "#/components/parameters/RequestID"}, &huma.Param{Ref: "#/components/parameters/Traceparent"})
+	for _, name := range slices.Sorted(maps.Keys(commonParameters())) {
+		op.Parameters = append(op.Parameters, &huma.Param{Ref: "#/components/parameters/" + name})
+	}
 	a.shareProblems(op)
 	for _, response := range op.Responses {
 		if response.Ref == "" {

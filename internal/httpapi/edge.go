@@ -20,10 +20,10 @@ type requestKey struct{}
 // request is what the edge knows about a request; handlers reach it through
 // their context.
 type request struct {
-	id       string
-	trace    string // of W3C Trace Context; empty without one
-	route    *route
-	draining <-chan struct{}
+	id            string
+	circumstances []circumstance
+	route         *route
+	draining      <-chan struct{}
 }
 
 func requestOf(ctx context.Context) *request {
@@ -64,7 +64,7 @@ func (a *API) edge(rt *route) gin.HandlerFunc {
 
 // begin gives the request its id, its context and the headers of every answer.
 func (a *API) begin(rt *route, c *gin.Context) context.CancelFunc {
-	req := &request{id: requestID(c.Request), trace: traceID(c.Request.Header["Traceparent"]), route: rt, draining: a.draining.Done()}
+	req := &request{id: requestID(c.Request), circumstances: circumstancesOf(c.Request.Header), route: rt, draining: a.draining.Done()}
 	a.setHeaders(c.Writer.Header(), c.Request, req.id)
 	ctx := context.WithValue(c.Request.Context(), requestKey{}, req)
 	var cancel context.CancelFunc
@@ -168,10 +168,12 @@ func requestID(r *http.Request) string {
 	return id.String()
 }
 
+// longestID is how long an id in a header may be.
+const longestID = 128
+
 // isSaneID lets through what can stand in a log line as one word.
 func isSaneID(id string) bool {
-	const longest = 128
-	if id == "" || len(id) > longest {
+	if id == "" || len(id) > longestID {
 		return false
 	}
 	for i := range len(id) {

@@ -132,8 +132,8 @@ func metadataOf() *huma.Schema {
 			"correlation_id": correlation("What the events of one story have in common; GET /v1/events finds them by it."),
 			"causation_id":   correlation("The event or command that made this one happen."),
 		},
-		Description: "Circumstances: the fields named here and whatever else the client keeps. trace_id is taken from the " +
-			"request's traceparent header unless it is given.",
+		Description: "Circumstances: the fields named here and whatever else the client keeps. Unless they are given, trace_id, " +
+			"correlation_id and causation_id are taken from the request's headers traceparent, X-Correlation-ID and X-Causation-ID.",
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -16,14 +18,10 @@ import (
 
 // EventLimits bound the events of one request.
 type EventLimits struct {
-	PayloadBytes int // of one event's payload
+	PayloadBytes int // of one event's payload, and of its metadata
 	Events       int // in one array
 	Depth        int // of arrays and objects in the whole body
 }
-
-// metadataBytes bounds one event's metadata. Why so much less than a payload: it
-// is jsonb, which writes 1e308 out in 309 digits.
-const metadataBytes = 16 << 10
 
 // intake reads the events of one domain from a request body. Everything a
 // client can get wrong is found here, and all of it at once.
@@ -144,8 +142,8 @@ func (in *intake) event(v strictjson.Value, e *eventsourcing.Event, report *stri
 		case "expected_version":
 			e.ExpectedVersion = readVersion(value, report)
 		case "metadata":
-			if len(value.Raw()) > metadataBytes {
-				return sizeFault(fmt.Sprintf("The metadata at %s is %d bytes long; at most %d are taken.", value.Pointer(), len(value.Raw()), metadataBytes))
+			if size := writtenOut(value); size > in.limits.PayloadBytes {
+				return sizeFault(fmt.Sprintf("The metadata at %s is %d bytes long with its numbers written out; at most %d are taken.", value.Pointer(), size, in.limits.PayloadBytes))
 			}
 			e.Metadata = readMetadata(value, report)
 		case "position", "version", "recorded_at", "actor", "aggregate", "schema_version":
@@ -233,6 +231,26 @@ func readMetadata(v strictjson.Value, report *strictjson.Report) json.RawMessage
 		}
 	}
 	return readObject(v, report)
+}
+
+// writtenOut is about how long a value is as jsonb gives it back, which writes
+// 1e308 out in 309 digits. Why counted: else a body of the largest size would
+// come back fifty times as large.
+func writtenOut(v strictjson.Value) int {
+	raw := v.Raw()
+	size := len(raw)
+	if at := strings.IndexAny(raw, "eE"); at >= 0 && v.Kind() == strictjson.Number {
+		exponent, _ := strconv.Atoi(raw[at+1:])
+		const largest = 308 // what is larger was noted as a mistake
+		size += min(max(exponent, -exponent), largest)
+	}
+	for element := range v.Elements() {
+		size += writtenOut(element) - len(element.Raw())
+	}
+	for _, member := range v.Members() {
+		size += writtenOut(member) - len(member.Raw())
+	}
+	return size
 }
 
 func sizeFault(message string) error {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -94,6 +95,18 @@ func nextLink(from *url.URL, cursor string) string {
 type Cursor struct {
 	Key string    `json:"k"`
 	ID  uuid.UUID `json:"i"`
+}
+
+// Time reads a Key that is the text of a time, and gives it in UTC. It fails with
+// bad-parameter, also for a time that PostgreSQL does not know.
+func (c *Cursor) Time() (time.Time, error) {
+	at, err := time.Parse(time.RFC3339Nano, c.Key)
+	at = at.UTC()
+	const years = 9999
+	if err != nil || at.Year() < 1 || at.Year() > years {
+		return at, BadParameter("cursor", "is not one this server made")
+	}
+	return at, nil
 }
 
 type sealedCursor struct {

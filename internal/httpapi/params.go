@@ -22,16 +22,25 @@ func BadParameter(name, detail string) *fault.Error {
 // nothing.
 type params struct {
 	checked bool
-	query   map[string]bool // name -> may be repeated
-	headers []string        // canonical names of headers with a single value
+	query   map[string]queryParam
+	headers []string // canonical names of headers with a single value
+}
+
+type queryParam struct {
+	repeatable bool
+	text       bool // any text will do, and none is no condition
 }
 
 func paramsOf(op *huma.Operation) params {
-	p := params{checked: true, query: map[string]bool{}}
+	p := params{checked: true, query: map[string]queryParam{}}
 	for _, param := range op.Parameters {
 		switch param.In {
 		case "query":
-			p.query[param.Name] = param.Explode != nil && *param.Explode
+			s := param.Schema
+			p.query[param.Name] = queryParam{
+				repeatable: param.Explode != nil && *param.Explode,
+				text:       s != nil && s.Type == huma.TypeString && s.Format == "" && len(s.Enum) == 0,
+			}
 		case "header":
 			if name := http.CanonicalHeaderKey(param.Name); !isList(name) {
 				p.headers = append(p.headers, name)
@@ -77,12 +86,14 @@ func (p params) checkQuery(raw string) error {
 		return BadParameter("query", "cannot be read: check its % escapes and semicolons")
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		repeatable, known := p.query[name]
+		param, known := p.query[name]
 		switch {
 		case !known:
 			return BadParameter(name, "is unknown here; "+p.known())
-		case len(query[name]) > 1 && !repeatable:
+		case len(query[name]) > 1 && !param.repeatable:
 			return BadParameter(name, "is given more than once")
+		case !param.text && slices.Contains(query[name], ""):
+			return BadParameter(name, "is empty; leave it out instead")
 		case !isText(strings.Join(query[name], "")):
 			return BadParameter(name, "holds bytes that are not UTF-8 text")
 		}

@@ -107,8 +107,9 @@ func standAlone(ctx huma.Context, name string, with ...string) []error {
 type RowPast[Row any] interface {
 	// PositionAt gives the last position at the moment, and whether it has come.
 	PositionAt(ctx context.Context, moment time.Time) (position int64, reached bool, err error)
-	// AtVersion gives the row after the aggregate's event of that version.
-	AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, error)
+	// AtVersion gives the row after the aggregate's event of that version, and
+	// the position of that event.
+	AtVersion(ctx context.Context, id uuid.UUID, version int) (row *Row, position int64, err error)
 	// AtPosition gives the row, and its version, when the log ended there.
 	AtPosition(ctx context.Context, id uuid.UUID, position int64) (row *Row, version int, err error)
 }
@@ -117,7 +118,7 @@ type RowPast[Row any] interface {
 // with bad-parameter for a time that has not come yet.
 func ReadPast[Row any](ctx context.Context, past RowPast[Row], id ID, w *When, c *Conditional) (*Versioned[*Row], error) {
 	if w.Version != 0 {
-		row, err := past.AtVersion(ctx, id.UUID, w.Version)
+		row, _, err := past.AtVersion(ctx, id.UUID, w.Version)
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"onepg/internal/eventsourcing"
@@ -16,10 +17,29 @@ type RevertRequest struct {
 	Precondition
 	Waiting
 
-	Body struct {
-		ID        ID  `json:"id" example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0aff" doc:"The id of the event that will be appended, made by the client: a repeated request answers as the first did."`
-		ToVersion int `json:"to_version" minimum:"1" maximum:"2147483647" doc:"The version the row is put back to." example:"1"`
+	Body revertBody
+}
+
+type revertBody struct {
+	ID        string `json:"id" format:"uuid" doc:"The id of the event that will be appended, made by the client: a repeated request answers as the first did." example:"0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0aff"`
+	ToVersion int    `json:"to_version" minimum:"1" maximum:"2147483647" doc:"The version the row is put back to." example:"1"`
+}
+
+// Resolve checks the id. Why it is no ID in the body: that it cannot be decoded
+// would be said of the whole body.
+func (b *revertBody) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
+	if b.ID == "" {
+		return nil // which is said already
 	}
+	if _, err := b.eventID(); err != nil {
+		return []error{&huma.ErrorDetail{Location: at.With("id"), Message: err.Error()}}
+	}
+	return nil
+}
+
+func (b *revertBody) eventID() (id ID, err error) {
+	err = id.UnmarshalText([]byte(b.ID))
+	return id, err
 }
 
 // RevertRefusals are the problems that [Reverting.Do] may answer with.
@@ -47,8 +67,9 @@ type Reverted struct {
 type Versions[Row any] interface {
 	// Version is the aggregate's version now.
 	Version(ctx context.Context, id uuid.UUID) (int, error)
-	// AtVersion gives the row after the aggregate's event of that version.
-	AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, error)
+	// AtVersion gives the row after the aggregate's event of that version, and
+	// the position of that event.
+	AtVersion(ctx context.Context, id uuid.UUID, version int) (row *Row, position int64, err error)
 }
 
 // Reverting puts a row back to what it was by appending an event that says so.
@@ -105,6 +126,10 @@ func (r Reverting[Row]) Do(ctx context.Context, id ID, in *RevertRequest) (*Reve
 // event makes the event against the present state.
 func (r Reverting[Row]) event(ctx context.Context, id ID, in *RevertRequest) (eventsourcing.Event, error) {
 	var none eventsourcing.Event
+	own, err := in.Body.eventID()
+	if err != nil {
+		return none, fault.Validation([]fault.Field{{Pointer: "/id", Detail: err.Error()}})
+	}
 	current, err := r.Past.Version(ctx, id.UUID)
 	if err != nil {
 		return none, err
@@ -113,7 +138,7 @@ func (r Reverting[Row]) event(ctx context.Context, id ID, in *RevertRequest) (ev
 	if version > current {
 		return none, badVersion(fmt.Sprintf("is not a version of %s, which is at version %d", id, current))
 	}
-	then, err := r.Past.AtVersion(ctx, id.UUID, version)
+	then, _, err := r.Past.AtVersion(ctx, id.UUID, version)
 	if f, ok := fault.Of(err); ok && f.Kind == fault.Gone {
 		return none, badVersion("is the version at which it was deleted, so there is nothing to put back")
 	}
@@ -126,7 +151,7 @@ func (r Reverting[Row]) event(ctx context.Context, id ID, in *RevertRequest) (ev
 		return none, fmt.Errorf("encode the payload of %s: %w", name, err)
 	}
 	e := eventsourcing.Event{
-		ID: in.Body.ID.UUID, AggregateID: id.UUID, Name: name, Payload: text, Metadata: withTrace(nil, requestOf(ctx).trace),
+		ID: own.UUID, AggregateID: id.UUID, Name: name, Payload: text, Metadata: Metadata(ctx),
 	}
 	if in.Match().Version == nil {
 		e.ExpectedVersion = &current

@@ -24,8 +24,8 @@ func (r *rival) Version(context.Context, uuid.UUID) (int, error) {
 	return r.version, nil
 }
 
-func (r *rival) AtVersion(context.Context, uuid.UUID, int) (*document, error) {
-	return &document{}, nil
+func (r *rival) AtVersion(context.Context, uuid.UUID, int) (*document, int64, error) {
+	return &document{}, 0, nil
 }
 
 func (r *rival) append(_ context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
@@ -58,7 +58,7 @@ func TestARevertTriesThreeTimesUnlessToldTheVersion(t *testing.T) {
 			Past: r, Append: r.append, Event: func(*document, int) (string, any) { return "document.reverted", struct{}{} },
 		}
 		in := &RevertRequest{}
-		in.Body.ToVersion, in.match = 1, c.match
+		in.Body.ID, in.Body.ToVersion, in.match = uuid.NewString(), 1, c.match
 		out, err := reverting.Do(t.Context(), ID{uuid.New()}, in)
 		if (err != nil) != c.fails || len(r.expected) != c.tries {
 			t.Errorf("%s: %d tries, %v", what, len(r.expected), err)

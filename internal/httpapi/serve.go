@@ -22,7 +22,7 @@ func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 	defer cut()
 	srv := a.server(requests)
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	go func() { served <- srv.Serve(translating{ln}) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve %s: %w", ln.Addr(), err)

@@ -174,7 +174,7 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 }
 
 func boundSendBuffer(ctx context.Context) {
-	if conn, ok := ctx.Value(connKey{}).(*net.TCPConn); ok {
+	if conn, ok := ctx.Value(connKey{}).(interface{ SetWriteBuffer(bytes int) error }); ok {
 		_ = conn.SetWriteBuffer(sendBuffer) // a connection that fails here fails with the first write
 	}
 }

@@ -21,14 +21,22 @@ func (a *API) EventStream(events *tail.Broadcast) {
 			name := &huma.Schema{Type: huma.TypeString, Description: "The event's name."}
 			return messageSchema(name, a.Schemas().Schema(reflect.TypeFor[eventsourcing.Recorded](), true, ""))
 		}),
-	}, events, func(in *eventStreamInput) (Resumption, tail.Filter) {
-		return in.Resumption, tail.Filter{Aggregate: in.Aggregate, AggregateID: in.AggregateID.UUID, Name: in.Name}
-	})
+	}, events, (*eventStreamInput).read)
+}
+
+// FollowEvents registers the same stream at <group>/stream, for pages, which
+// reach nothing else with what their reader signed in with.
+func (g *Group) FollowEvents(scope Scope, events *tail.Broadcast) {
+	stream(g, Operation{Scope: scope, Hidden: true}, events, (*eventStreamInput).read)
 }
 
 type eventStreamInput struct {
 	Resumption
 	EventFilter
+}
+
+func (in *eventStreamInput) read() (Resumption, tail.Filter) {
+	return in.Resumption, tail.Filter{Aggregate: in.Aggregate, AggregateID: in.AggregateID.UUID, Name: in.Name}
 }
 
 // RowStream registers GET /v1/<domain>/stream: the rows of a view as they

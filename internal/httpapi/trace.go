@@ -1,7 +1,10 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
+	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -32,23 +35,70 @@ func traceID(lines []string) string {
 	return parts[1]
 }
 
-// withTrace is an event's metadata with the trace_id, unless it has one. What
-// came as metadata is an object without doubtful names.
-func withTrace(metadata json.RawMessage, trace string) json.RawMessage {
-	if trace == "" {
+// story are the headers that tie the events of one story together. Each fills
+// the field of the metadata that it names.
+//
+//nolint:gochecknoglobals // a constant table
+var story = []struct{ header, field string }{
+	{"X-Correlation-Id", "correlation_id"}, // as net/http spells it; names of headers have no case
+	{"X-Causation-Id", "causation_id"},
+}
+
+// circumstancesOf is the metadata that a request gives to all its events,
+// without the outer braces: its trace, and its place in a story. What is no id
+// is ignored, as a broken trace is.
+func circumstancesOf(header http.Header) []circumstance {
+	var found []circumstance
+	if trace := traceID(header["Traceparent"]); trace != "" {
+		found = append(found, circumstance{"trace_id", trace})
+	}
+	for _, s := range story {
+		if values := header[s.header]; len(values) == 1 && isSaneID(values[0]) {
+			found = append(found, circumstance{s.field, values[0]})
+		}
+	}
+	return found
+}
+
+// circumstance is a field of an event's metadata that its request gives it. The
+// value is visible ASCII.
+type circumstance struct{ field, value string }
+
+// Metadata is what the request behind ctx gives to the metadata of the events
+// that a command records in its name; nil without any.
+func Metadata(ctx context.Context) json.RawMessage {
+	return withCircumstances(nil, requestOf(ctx).circumstances)
+}
+
+// withCircumstances is an event's metadata with what its request gives it,
+// unless it has that of its own. What came as metadata is an object without
+// doubtful names, and keeps its text.
+func withCircumstances(metadata json.RawMessage, given []circumstance) json.RawMessage {
+	if len(given) == 0 {
 		return metadata
 	}
 	fields := make(map[string]json.RawMessage)
 	if len(metadata) > 0 && json.Unmarshal(metadata, &fields) != nil {
 		return metadata
 	}
-	if _, own := fields["trace_id"]; own {
+	var added []string
+	for _, c := range given {
+		if _, own := fields[c.field]; !own {
+			added = append(added, strconv.Quote(c.field)+":"+quoteJSON(c.value))
+		}
+	}
+	if len(added) == 0 {
 		return metadata
 	}
-	field := `{"trace_id":"` + trace + `"`
+	all := "{" + strings.Join(added, ",")
 	if len(fields) == 0 {
-		return json.RawMessage(field + "}")
+		return json.RawMessage(all + "}")
 	}
 	_, rest, _ := strings.Cut(string(metadata), "{")
-	return json.RawMessage(field + "," + rest)
+	return json.RawMessage(all + "," + rest)
+}
+
+// quoteJSON is visible ASCII as a JSON string.
+func quoteJSON(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }

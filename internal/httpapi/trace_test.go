@@ -51,7 +51,7 @@ func FuzzATraceIsAddedToMetadata(f *testing.F) {
 		if metadata != "" && (json.Unmarshal([]byte(metadata), &before) != nil || before == nil) {
 			t.Skip()
 		}
-		got := withTrace(json.RawMessage(metadata), "abc")
+		got := withCircumstances(json.RawMessage(metadata), []circumstance{{"trace_id", "abc"}})
 		if _, given := before["trace_id"]; given {
 			if string(got) != metadata {
 				t.Fatalf("%q became %q", metadata, got)

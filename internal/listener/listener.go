@@ -15,10 +15,12 @@
 // guaranteed is how often; readers must not mind being woken for nothing.
 //
 // LISTEN that is accepted proves little: a pooler in transaction mode accepts
-// it and delivers nothing. So a second, short connection notifies a channel
-// whose name only this listener knows, and nothing counts as listening before
-// that arrives. When it does not, the timer alone does the work and Status
-// says polling.
+// it, delivers nothing to us, and leaves the subscription with a connection to
+// the server that others get next. So nothing is listened to where connections
+// are shared out ([IsShared]), and elsewhere a second, short connection notifies
+// a channel whose name only this listener knows: nothing counts as listening
+// before that arrives. When it does not, the timer alone does the work and
+// Status says polling.
 //
 // It fails by being late, never by being wrong: whatever the database does is
 // reported by Status and the log, and no error leaves it. Garbage in the
@@ -161,7 +163,13 @@ func (l *Listener) runTimer(ctx context.Context) {
 
 // session listens on one connection and returns why it ended.
 func (l *Listener) session(ctx context.Context) error {
-	return l.dedicated(ctx, func(cn *pgdriver.Conn) error {
+	switch shared, err := IsShared(ctx, l.db); {
+	case err != nil:
+		return err
+	case shared:
+		return fmt.Errorf("%w: a pooler in transaction mode is between; APP_LISTEN_URL can go past it", errDeaf)
+	}
+	return dedicated(ctx, l.db, func(cn *pgdriver.Conn) error {
 		c := newConn(cn.Conn(), silence)
 		// Why a channel of its own: its name is the secret that proves the probe.
 		probe := "onepg:probe:" + uuid.NewString()
@@ -181,7 +189,7 @@ func (l *Listener) session(ctx context.Context) error {
 func (l *Listener) sendProbe(ctx context.Context, channel string) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	return l.dedicated(ctx, func(cn *pgdriver.Conn) error {
+	return dedicated(ctx, l.db, func(cn *pgdriver.Conn) error {
 		args := []driver.NamedValue{{Ordinal: 1, Value: channel}}
 		if _, err := cn.ExecContext(ctx, "SELECT pg_notify($1, '')", args); err != nil {
 			return fmt.Errorf("send probe: %w", err)
@@ -194,10 +202,10 @@ func (l *Listener) sendProbe(ctx context.Context, channel string) error {
 // a cancelled context does not interrupt a read of pgdriver. Why it never goes
 // back to the pool: a session that listens is of no use to others, and an idle
 // one may be half-open when it is wanted next.
-func (l *Listener) dedicated(ctx context.Context, f func(*pgdriver.Conn) error) error {
+func dedicated(ctx context.Context, db *bun.DB, f func(*pgdriver.Conn) error) error {
 	limited, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	pooled, err := l.db.DB.Conn(limited)
+	pooled, err := db.DB.Conn(limited)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}

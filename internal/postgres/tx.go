@@ -36,9 +36,14 @@ func Acquire(ctx context.Context, db *bun.DB, wait time.Duration) (bun.Conn, err
 	defer cancel()
 	conn, err := db.Conn(bounded)
 	if err != nil {
-		return bun.Conn{}, Fault(&undoneError{fmt.Errorf("acquire a database connection within %s: %w", wait, err)})
+		return bun.Conn{}, Fault(undoneWait(wait, err))
 	}
 	return conn, nil
+}
+
+// undoneWait is why there is no connection; nothing was sent.
+func undoneWait(wait time.Duration, err error) error {
+	return &undoneError{fmt.Errorf("acquire a database connection within %s: %w", wait, err)}
 }
 
 // TxOptions are the wishes of a caller of [InTx]; the zero value is a

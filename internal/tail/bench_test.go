@@ -70,7 +70,7 @@ func (r *replica) openForBenchmark(b *testing.B) (*bufio.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n", eventStream); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", eventStream); err != nil {
 		return nil, err
 	}
 	late := time.AfterFunc(time.Duration(b.N)*10*time.Millisecond+patience, func() { _ = conn.Close() })

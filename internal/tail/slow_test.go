@@ -1,16 +1,19 @@
 package tail_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 )
 
 // stall opens a stream of events from the beginning on a connection with small
-// buffers and does not read from it.
-func (r *replica) stall(t *testing.T) {
+// buffers and reads nothing from it but that it was accepted.
+func (r *replica) stall(t *testing.T) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{Timeout: patience}
 	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(r.url, "http://"))
@@ -25,9 +28,25 @@ func (r *replica) stall(t *testing.T) {
 	if err := tcp.SetReadBuffer(4 << 10); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fprintf(conn, "GET %s?after=0 HTTP/1.1\r\nHost: test\r\n\r\n", eventStream); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET %s?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n", eventStream); err != nil {
 		t.Fatal(err)
 	}
+	// Why: a stream that was refused would stall as well, and prove nothing.
+	const accepted = "HTTP/1.1 200 OK\r\n"
+	answer := make([]byte, len(accepted))
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != accepted {
+		t.Fatalf("the stream is answered with %q, %v", answer, err)
+	}
+	return conn
+}
+
+// dropped is how many clients of the events' stream were cut off.
+func (r *replica) dropped() (stalled, overrun float64) {
+	return r.metric(`onepg_stream_clients_dropped_total{reason="stalled",stream="events"}`),
+		r.metric(`onepg_stream_clients_dropped_total{reason="overrun",stream="events"}`)
 }
 
 // bulky is n users whose events are as large as a name may be.
@@ -39,17 +58,74 @@ func bulky(n int) []event {
 	return events
 }
 
+// P13. What a client does not read costs the write deadline and the buffer of
+// its connection, and nobody else notices.
+func TestClientsThatStopReadingAreDroppedWhileOthersFlow(t *testing.T) {
+	t.Parallel()
+	const stalled, bulk = 10, 40
+	writer := start(t)
+	r := startOn(t, writer.database, "--answer-timeout=2s")
+	for range bulk {
+		writer.append(bulky(250)...)
+	}
+	var conns []net.Conn
+	for range stalled {
+		conns = append(conns, r.stall(t))
+	}
+	c := r.follow(eventStream, live)
+	c.run(writer.append(someone(100)...))
+	r.eventually("the stalled are dropped", func() bool {
+		// A machine that is slow enough lets them be overrun first.
+		timedOut, overrun := r.dropped()
+		return timedOut+overrun == stalled && r.metric(`onepg_stream_clients{stream="events"}`) == 1
+	})
+	c.run(writer.append(someone(100)...))
+
+	// What a dropped client got is whole messages and perhaps a broken last one,
+	// much less than it asked for, and it goes on from there.
+	buffered := &counter{Reader: io.MultiReader(strings.NewReader("HTTP/1.1 200 OK\r\n"), conns[0])}
+	res, err := http.ReadResponse(bufio.NewReader(buffered), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	got := &client{tb: t, body: res.Body, lines: bufio.NewReader(res.Body), leave: func() { _ = conns[0].Close() }}
+	if err := got.end(); err == nil {
+		t.Error("a client that was dropped sees a clean end")
+	}
+	if got.lastID == 0 || buffered.n > 1<<20 {
+		t.Fatalf("the dropped client got %d bytes, up to position %d", buffered.n, got.lastID)
+	}
+	again := r.follow(eventStream, got.lastID)
+	again.run(got.lastID + 100)
+}
+
+// counter counts what is read.
+type counter struct {
+	io.Reader
+
+	n int
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
+}
+
 func TestAClientThatIsOverrunWhileItStallsIsCutOffAtOnce(t *testing.T) {
 	t.Parallel()
 	r := start(t, "--answer-timeout=1h", "--stream-buffer=8")
-	r.append(bulky(1000)...)
+	for range 8 {
+		r.append(bulky(500)...) // 2 MB in all, more than the connection's two buffers hold
+	}
 	r.stall(t)
 	r.eventually("the overrun client is gone", func() bool {
 		r.append(someone(10)...)
-		return r.metric(`onepg_stream_clients_dropped_total{reason="overrun",stream="events"}`) == 1 &&
-			r.metric(`onepg_stream_clients{stream="events"}`) == 0
+		_, overrun := r.dropped()
+		return overrun == 1 && r.metric(`onepg_stream_clients{stream="events"}`) == 0
 	})
-	if n := r.metric(`onepg_stream_clients_dropped_total{reason="stalled",stream="events"}`); n != 0 {
+	if timedOut, _ := r.dropped(); timedOut != 0 {
 		t.Errorf("it was counted as stalled, too")
 	}
 }

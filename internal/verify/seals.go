@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
@@ -20,7 +21,6 @@ type chain struct {
 	seals   []eventstore.Seal // read ahead; the first is the current one
 	sealing eventstore.Sealing
 	digests []digest // of the current seal's events so far
-	held    []eventsourcing.Recorded
 }
 
 // digest is what a seal remembers of an event.
@@ -117,12 +117,8 @@ func (c *chain) enter() {
 	c.digests = c.digests[:0]
 }
 
-func (c *chain) event(e eventsourcing.Recorded) { c.held = append(c.held, e) }
-
-// pause works off the events of a page. Why not at once: the next seal may have
-// to be read first.
-func (c *chain) pause(ctx context.Context, end bool) error {
-	for _, e := range c.held {
+func (c *chain) page(ctx context.Context, events []eventsourcing.Recorded) error {
+	for _, e := range events {
 		if err := c.leave(ctx, e.Position-1); err != nil {
 			return err
 		}
@@ -133,12 +129,10 @@ func (c *chain) pause(ctx context.Context, end bool) error {
 		c.sealing.Add(hash)
 		c.digests = append(c.digests, digest{e.Position, [eventstore.DigestBytes]byte(hash[:])})
 	}
-	c.held = c.held[:0]
-	if end {
-		return c.leave(ctx, math.MaxInt64)
-	}
 	return nil
 }
+
+func (c *chain) end(ctx context.Context) error { return c.leave(ctx, math.MaxInt64) }
 
 // leave finishes the seals that end at or before a position.
 func (c *chain) leave(ctx context.Context, position int64) error {
@@ -154,36 +148,39 @@ func (c *chain) leave(ctx context.Context, position int64) error {
 	return nil
 }
 
-// finish holds a seal against its events and, if it is broken, finds out which
-// of them are not what was sealed.
+// finish holds a seal against its events. If it is broken and none of them is to
+// blame, it is the seal.
 func (c *chain) finish(s eventstore.Seal) {
 	c.r.report.Seals++
-	broken := c.sealing.Hash() != s.Hash
-	named := 0
-	next := 0
-	for at := s.First; at <= s.Last; at++ {
-		i := (at - s.First) * eventstore.DigestBytes
-		if i+eventstore.DigestBytes > int64(len(s.Digests)) {
-			break
-		}
-		for next < len(c.digests) && c.digests[next].position < at {
-			next++
-		}
-		if next == len(c.digests) || c.digests[next].position != at {
-			named++
-			c.found(at, "the event at position %d was sealed and is missing", at)
-			continue
-		}
-		if !bytes.Equal(c.digests[next].prefix[:], s.Digests[i:i+eventstore.DigestBytes]) {
-			named++
-			c.found(at, "the event at position %d is not the one that was sealed", at)
-		}
-	}
-	if broken && named == 0 {
+	named := c.nameEvents(s)
+	if named == 0 && c.sealing.Hash() != s.Hash {
 		c.found(s.First, "seal %d is not the hash of the events at positions %d to %d and the seals before", s.Number, s.First, s.Last)
 	}
 }
 
+// nameEvents finds out which events are not what was sealed, and says how many.
+func (c *chain) nameEvents(s eventstore.Seal) (named int) {
+	held := c.digests
+	for sealed := range slices.Chunk(s.Digests, eventstore.DigestBytes) {
+		at := s.First
+		s.First++
+		for len(held) > 0 && held[0].position < at {
+			held = held[1:]
+		}
+		switch {
+		case at > s.Last || len(sealed) < eventstore.DigestBytes: // the seal's own damage
+			return named
+		case len(held) == 0 || held[0].position != at:
+			c.found(at, "the event at position %d was sealed and is missing", at)
+			named++
+		case !bytes.Equal(held[0].prefix[:], sealed):
+			c.found(at, "the event at position %d is not the one that was sealed", at)
+			named++
+		}
+	}
+	return named
+}
+
 func (c *chain) found(position int64, format string, args ...any) {
-	c.r.found(Finding{Check: "seals", Position: position, Detail: fmt.Sprintf(format, args...)})
+	c.r.add(Finding{Check: "seals", Position: position, Detail: fmt.Sprintf(format, args...)})
 }

@@ -130,8 +130,8 @@ type run struct {
 	otherRevision map[string]bool
 }
 
-// found adds a finding.
-func (r *run) found(f Finding) {
+// add adds a finding.
+func (r *run) add(f Finding) {
 	if f.Position > 0 && (r.report.FirstBadPosition == 0 || f.Position < r.report.FirstBadPosition) {
 		r.report.FirstBadPosition = f.Position
 	}
@@ -146,7 +146,20 @@ func (r *run) found(f Finding) {
 // that sees one moment.
 type check struct {
 	name string
-	ask  func(r *run, ctx context.Context, tx bun.Tx, found func(position int64, format string, args ...any)) error
+	ask  func(context.Context, *inquiry) error
+}
+
+// inquiry is a check being asked: the moment it sees, and where to put what it finds.
+type inquiry struct {
+	*run
+
+	check string
+	tx    bun.Tx
+}
+
+// found adds a finding at a position; 0 where it is about no place in the log.
+func (q *inquiry) found(position int64, format string, args ...any) {
+	q.add(Finding{Check: q.check, Position: position, Detail: fmt.Sprintf(format, args...)})
 }
 
 // checks are the questions that are not about one event after the other. A new
@@ -175,6 +188,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := r.begin(ctx); err != nil {
 		return r.report, err
 	}
+	r.checked(r.report.CheckedTo) // some of the questions take a while
 	for _, c := range checks() {
 		if err := r.ask(ctx, c); err != nil {
 			return r.report, err
@@ -191,10 +205,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 // ask runs a check in one snapshot.
 func (r *run) ask(ctx context.Context, c check) error {
-	found := func(position int64, format string, args ...any) {
-		r.found(Finding{Check: c.name, Position: position, Detail: fmt.Sprintf(format, args...)})
-	}
-	err := r.inSnapshot(ctx, func(ctx context.Context, tx bun.Tx) error { return c.ask(r, ctx, tx, found) })
+	err := r.inSnapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return c.ask(ctx, &inquiry{run: r, check: c.name, tx: tx})
+	})
 	if err != nil {
 		return fmt.Errorf("check %s: %w", c.name, err)
 	}
@@ -204,4 +217,33 @@ func (r *run) ask(ctx context.Context, c check) error {
 // inSnapshot runs f in a transaction that sees one moment and cannot write.
 func (r *run) inSnapshot(ctx context.Context, f func(context.Context, bun.Tx) error) error {
 	return postgres.InTx(ctx, r.DB, postgres.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true, PoolWait: time.Minute}, f)
+}
+
+// begin settles which events the run is about.
+func (r *run) begin(ctx context.Context) error {
+	return r.inSnapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var last int64
+		err := tx.NewRaw(`SELECT coalesce((SELECT h."position" FROM event_log_head h LIMIT 1), 0),
+		        coalesce((SELECT max(e."position") FROM events e), 0),
+		        coalesce(max(s.number), 0), coalesce(max(s.last_position), 0) FROM event_seals s`).
+			Scan(ctx, &r.head, &last, &r.lastSeal, &r.report.SealedTo)
+		if err != nil {
+			return fmt.Errorf("find the end of the log: %w", err)
+		}
+		// Where the two differ there is a finding; what is there is looked at.
+		r.end = max(r.head, last)
+		from, to := max(r.From, 1), r.end
+		if r.To > 0 {
+			to = min(r.To, r.end)
+		}
+		err = tx.NewRaw(`SELECT least(?0, min(s.first_position) FILTER (WHERE ?0 BETWEEN s.first_position AND s.last_position)),
+		        greatest(?1, max(s.last_position) FILTER (WHERE ?1 BETWEEN s.first_position AND s.last_position))
+		   FROM event_seals s`, from, to).Scan(ctx, &from, &to)
+		if err != nil {
+			return fmt.Errorf("widen the range to whole seals: %w", err)
+		}
+		r.report.From, r.report.To = from, min(to, r.end)
+		r.report.CheckedTo = from - 1
+		return nil
+	})
 }

@@ -166,7 +166,7 @@ type reviewInput struct {
 }
 
 type reviewBody struct {
-	Note string `json:"note,omitempty" maxLength:"1000" example:"called the customer" doc:"Why, for people."`
+	Note string `json:"note,omitempty" nullable:"true" maxLength:"1000" example:"called the customer" doc:"Why, for people."`
 }
 
 func (in *reviewInput) note() string {

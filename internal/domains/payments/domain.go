@@ -16,6 +16,7 @@
 //	policy.go risk.go money.go        what they decide with
 //	upcast.go                         how old events become new ones
 //	summary.go customer.go            the views and their folds
+//	past.go                           what they were
 //	repository.go                     how the views are read (the only file with SQL)
 //	commands.go routes.go             how it is served (the only files with HTTP)
 //	domain.go                         this manifest
@@ -59,7 +60,7 @@ func New(p Policy) domains.Constructor {
 		d.Models = []eventsourcing.Model{decider.Model()}
 		payments := repository{db: deps.DB}
 		d.Stream = domains.StreamOf(summaries, payments.withIDs)
-		q := queries{payments: payments, waitVersion: deps.WaitVersion}
+		q := queries{payments: payments, past: newPast(deps.Past), waitVersion: deps.WaitVersion}
 		c := commands{
 			handler: eventsourcing.NewHandler(deps.Commands, decider),
 			rules:   rules,

@@ -10,23 +10,30 @@ import (
 	"onepg/internal/httpapi"
 )
 
-// queries serves the views.
+// queries serves the views, and the past that no view keeps.
 type queries struct {
 	payments    repository
+	past        past
 	waitVersion func(ctx context.Context, view string, id uuid.UUID, version int) bool
 }
 
 func (q queries) register(g *httpapi.Group) {
 	httpapi.Get(g, httpapi.Operation{
 		Path: "", ID: "list-payments", Scope: "payments:read", Summary: "List payments, newest first",
-		Description: "One page of the view, by the time of initiation.",
+		Description: "One page of the view, by the time of initiation. With as_of the list as it was at that time, in the order of ids.",
 	}, q.list)
 	httpapi.Get(g, httpapi.Operation{
 		Path: "/{payment_id}", ID: "get-payment", Scope: "payments:read", Summary: "One payment",
 		Description: "With min_version and Prefer: wait=N the answer waits until the view shows that version. " +
-			"After a command nobody needs this: its answer has the state already.",
+			"After a command nobody needs this: its answer has the state already. " +
+			"With version or as_of the payment as it was then, from the events alone, with the name its customer had.",
 		Problems: []httpapi.Refusal{{Kind: fault.NotFound, Code: "not-found"}, {Kind: fault.Timeout, Code: "view-behind"}},
 	}, q.one)
+	httpapi.Get(g, httpapi.Operation{
+		Path: "/{payment_id}/history", ID: "list-payment-history", Scope: "payments:read", Summary: "What happened to a payment, and when",
+		Description: "The payment's events, newest first, each with its changes.",
+		Problems:    []httpapi.Refusal{{Kind: fault.NotFound, Code: "not-found"}},
+	}, q.history)
 	httpapi.Get(g, httpapi.Operation{
 		Path: "/statistics/daily", ID: "get-daily-payment-statistics", Scope: "payments:read",
 		Summary:     "The payments of one day, in numbers",
@@ -36,6 +43,7 @@ func (q queries) register(g *httpapi.Group) {
 
 type listInput struct {
 	httpapi.Paging
+	httpapi.AsOf
 
 	CustomerID httpapi.ID `query:"customer_id" doc:"Only payments of this customer."`
 	Status     Status     `query:"status" enum:"initiated,completed,failed,pending_review,rejected" doc:"Only payments that stand so now."`
@@ -44,11 +52,14 @@ type listInput struct {
 }
 
 func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Listed], error) {
-	f := filter{customerID: in.CustomerID.UUID, status: in.Status, from: in.From, to: in.To, limit: int64(in.Limit) + 1}
+	if in.Given() {
+		return httpapi.ReadListPast(ctx, q.past, &in.AsOf, &in.Paging)
+	}
+	f := filter{customerID: in.CustomerID.UUID, status: in.Status, from: storable(in.From), to: storable(in.To), limit: int64(in.Limit) + 1}
 	if after := in.After(); after != nil {
 		var err error
-		if f.after, err = time.Parse(time.RFC3339Nano, after.Key); err != nil {
-			return nil, httpapi.BadParameter("cursor", "is not one this server made")
+		if f.after, err = after.Time(); err != nil {
+			return nil, err
 		}
 		f.afterID = after.ID
 	}
@@ -61,15 +72,28 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Lis
 	}), nil
 }
 
+// storable is a bound that PostgreSQL can hold, which has no year 0. No payment
+// lies between the two.
+func storable(bound time.Time) time.Time {
+	if first := (time.Time{}).Add(time.Microsecond); !bound.IsZero() && bound.Before(first) {
+		return first
+	}
+	return bound
+}
+
 type oneInput struct {
 	httpapi.Conditional
 	httpapi.Waiting
+	httpapi.When
 
 	ID         httpapi.ID `path:"payment_id" doc:"The payment's id."`
 	MinVersion int        `query:"min_version" minimum:"1" doc:"Answer only when the view shows this version or a later one."`
 }
 
 func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Listed], error) {
+	if in.Given() {
+		return httpapi.ReadPast(ctx, q.past, in.ID, &in.When, &in.Conditional)
+	}
 	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
 		return q.waitVersion(ctx, summaries, in.ID.UUID, in.MinVersion)
 	})
@@ -86,6 +110,16 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Lis
 	out := httpapi.NewVersioned(&in.Conditional, payment.Version, payment)
 	out.PreferenceApplied = applied
 	return out, nil
+}
+
+type historyInput struct {
+	httpapi.Paging
+
+	ID httpapi.ID `path:"payment_id" doc:"The payment's id."`
+}
+
+func (q queries) history(ctx context.Context, in *historyInput) (*httpapi.Listing[httpapi.Revision], error) {
+	return httpapi.ReadHistory(ctx, q.past, in.ID, &in.Paging)
 }
 
 type dayInput struct {

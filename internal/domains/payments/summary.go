@@ -28,7 +28,7 @@ type Summary struct {
 	InitiatedAt    eventsourcing.Time `json:"initiated_at"    bun:"initiated_at,type:timestamptz"`
 	// ProcessedAt is when the payment came to stand as it does; nil while it
 	// is only initiated.
-	ProcessedAt *eventsourcing.Time `json:"processed_at" required:"true" doc:"When it came to its status; null while it is only initiated" bun:"processed_at,type:timestamptz"`
+	ProcessedAt *eventsourcing.Time `json:"processed_at" required:"true" nullable:"true" doc:"When it came to its status; null while it is only initiated" bun:"processed_at,type:timestamptz"`
 }
 
 // amountColumn is Money in two columns of the row.

@@ -3,7 +3,8 @@
 //
 // It is the model for a domain without rules of its own; payments is the one
 // for a domain with rules. To make another: copy this folder, rename, write its
-// migration for the view's table, and add its New to cmd/domains.go.
+// migration for the view's table, which ends with SELECT grant_view('…') for
+// servers of least right, and add its New to cmd/domains.go.
 //
 //	events.go      what can happen to a user
 //	state.go       what a user is after it: the row and its fold
@@ -24,7 +25,7 @@ const view = "users"
 // New makes the domain.
 func New(deps domains.Deps) domains.Domain {
 	q := queries{
-		users: repository{db: deps.DB}, waitVersion: deps.WaitVersion,
+		users: newRepository(deps.DB), waitVersion: deps.WaitVersion,
 		past: aggregator.PastOf("user", evolve, deps.Past), append: deps.Append,
 	}
 	return domains.Domain{
@@ -32,6 +33,7 @@ func New(deps domains.Deps) domains.Domain {
 		Events: events(),
 		Views:  []aggregator.View{aggregator.Define[User, Event](view, "user", evolve)},
 		Stream: domains.StreamOf(view, q.users.withIDs),
+		Revert: q.putBack,
 		Routes: func(g *httpapi.Group) { q.register(g) },
 	}
 }

@@ -2,55 +2,77 @@ package users
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"onepg/internal/domains"
 )
 
 // repository reads the view.
-type repository struct{ db *bun.DB }
+type repository struct {
+	db *bun.DB
+	// row gives a user's row, and remembered tells whether the view ever had
+	// one. Both gather: with 64 clients a read takes the program and PostgreSQL
+	// 45 µs of a processor, and 100 with a query of its own.
+	row        func(ctx context.Context, id uuid.UUID) (user *User, found bool, err error)
+	remembered func(ctx context.Context, id uuid.UUID) (yes, found bool, err error)
+}
+
+func newRepository(db *bun.DB) repository {
+	r := repository{db: db}
+	r.row = domains.Gather(r.withIDs)
+	r.remembered = domains.Gather(r.locked)
+	return r
+}
 
 // find gives the user's row. With no row, known tells a deleted user from one
 // that never was: the view's lock remembers every aggregate.
 func (r repository) find(ctx context.Context, id uuid.UUID) (user *User, known bool, err error) {
-	if user, err = r.row(ctx, id); user != nil || err != nil {
-		return user, user != nil, err
+	user, found, err := r.row(ctx, id)
+	if found || err != nil {
+		return user, found, err
 	}
-	known, err = r.db.NewSelect().Table("view_locks").
-		Where("view = ?", view).Where("aggregate_id = ?", id).Exists(ctx)
-	if err != nil {
-		return nil, false, fmt.Errorf("find out whether user %s was deleted: %w", id, err)
-	}
-	if !known {
-		return nil, false, nil
+	if known, _, err = r.remembered(ctx, id); !known || err != nil {
+		return nil, false, err
 	}
 	// Why again: a user who came between the two questions has both a row and a
 	// lock, and was not deleted.
-	user, err = r.row(ctx, id)
+	user, _, err = r.row(ctx, id)
 	return user, err == nil, err
 }
 
-// row gives the user's row, or nil when there is none.
-func (r repository) row(ctx context.Context, id uuid.UUID) (*User, error) {
-	user := new(User)
-	err := r.db.NewSelect().Model(user).Where("id = ?", id).Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil //nolint:nilnil // no row and no error is what the caller asks about
-	}
+// locked tells which of the users the view has a lock of.
+//
+// Why OFFSET 0: to look each up, as in withIDs.
+func (r repository) locked(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	var known []uuid.UUID
+	err := r.db.NewRaw(`SELECT i.id FROM unnest(?::uuid[]) AS i (id)
+	 WHERE EXISTS (SELECT FROM view_locks l WHERE l.view = ? AND l.aggregate_id = i.id OFFSET 0)`,
+		pgdialect.Array(ids), view).Scan(ctx, &known)
 	if err != nil {
-		return nil, fmt.Errorf("find user %s: %w", id, err)
+		return nil, fmt.Errorf("find out which of %d users were deleted: %w", len(ids), err)
 	}
-	return user, nil
+	locked := make(map[uuid.UUID]bool, len(known))
+	for _, id := range known {
+		locked[id] = true
+	}
+	return locked, nil
 }
 
 // withIDs gives those of the users that exist.
+//
+// Why LATERAL and LIMIT: it makes PostgreSQL look each id up. With the ids as a
+// list it reads the whole table where it takes that for cheaper: 20,000 users for
+// the sake of 100.
 func (r repository) withIDs(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*User, error) {
 	var rows []*User
-	if err := r.db.NewSelect().Model(&rows).Where("id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+	err := r.db.NewSelect().Model(&rows).ModelTableExpr(`unnest(?::uuid[]) AS i (id)
+	 CROSS JOIN LATERAL (SELECT * FROM users u WHERE u.id = i.id LIMIT 1) AS "user"`, pgdialect.Array(ids)).Scan(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("read %d users: %w", len(ids), err)
 	}
 	users := make(map[uuid.UUID]*User, len(rows))

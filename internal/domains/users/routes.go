@@ -3,7 +3,6 @@ package users
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -66,10 +65,15 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Use
 	}
 	f := filter{sort: sort.Field, desc: sort.Desc, email: in.Email, name: in.Name, limit: int64(in.Limit) + 1}
 	if after := in.After(); after != nil {
-		if _, err := time.Parse(time.RFC3339Nano, after.Key); err != nil && sort.Field != "name" {
-			return nil, httpapi.BadParameter("cursor", "is not one this server made")
+		key := after.Key
+		if sort.Field != "name" {
+			at, err := after.Time()
+			if err != nil {
+				return nil, err
+			}
+			key = eventsourcing.Time{Time: at}.String()
 		}
-		f.after, f.afterID = &after.Key, after.ID
+		f.after, f.afterID = &key, after.ID
 	}
 	rows, err := q.users.list(ctx, f)
 	if err != nil {
@@ -142,11 +146,15 @@ type revertInput struct {
 }
 
 func (q queries) revert(ctx context.Context, in *revertInput) (*httpapi.Reverted, error) {
+	return q.putBack(ctx, in.ID.UUID, &in.RevertRequest)
+}
+
+func (q queries) putBack(ctx context.Context, id uuid.UUID, in *httpapi.RevertRequest) (*httpapi.Reverted, error) {
 	reverting := httpapi.Reverting[User]{
 		Past: q.past, Event: revertTo, Append: q.append,
 		Shown: func(ctx context.Context, id uuid.UUID, version int) bool {
 			return q.waitVersion(ctx, view, id, version)
 		},
 	}
-	return reverting.Do(ctx, in.ID, &in.RevertRequest)
+	return reverting.Do(ctx, httpapi.ID{UUID: id}, in)
 }
