@@ -28,6 +28,9 @@ type Status struct {
 	Rebuild *RebuildStatus `json:"rebuild,omitempty" doc:"The rebuild that is under way."`
 }
 
+// SchemaName is what clients know the type as, who know no packages.
+func (Status) SchemaName() string { return "ViewStatus" }
+
 // RebuildStatus is how far a rebuild is.
 type RebuildStatus struct {
 	Position  int64              `json:"position"         doc:"The last position of the log that it has read."`

@@ -44,6 +44,9 @@ type Field struct {
 	Detail  string `json:"detail"`
 }
 
+// SchemaName is what clients know the type as, who know no packages.
+func (Field) SchemaName() string { return "Mistake" }
+
 // Error is a failure with a stable meaning. Code is public: it is the last
 // part of the problem's type URI and never changes once released.
 type Error struct {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -64,10 +65,29 @@ func humaConfig(version string) huma.Config {
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil
 	config.Formats = map[string]huma.Format{"application/json": jsonFormat(), "json": jsonFormat()}
+	config.Components.Schemas = huma.NewMapRegistry(schemaRef, schemaName)
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer", Description: "An API key or a JWT; scopes are per route."},
 	}
 	return config
+}
+
+// schemaName is the name of a type's schema, which generated clients have their
+// types by: what its method SchemaName says, else the type's own name. A page is
+// named after its items.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if named, ok := reflect.Zero(t).Interface().(interface{ SchemaName() string }); ok {
+		return named.SchemaName()
+	}
+	if strings.HasPrefix(t.Name(), "Page[") {
+		if items, ok := t.FieldByName("Items"); ok {
+			return schemaName(items.Type.Elem(), "") + "Page"
+		}
+	}
+	return huma.DefaultSchemaNamer(t, hint)
 }
 
 // configureHuma sets what huma keeps in package variables: its errors become

@@ -24,6 +24,9 @@ type Listed struct {
 	CustomerName *string `json:"customer_name" required:"true" doc:"null while no such user is known" bun:"customer_name,scanonly"`
 }
 
+// SchemaName is what clients know the type as: to them it is the payment.
+func (Listed) SchemaName() string { return "Payment" }
+
 // selectListed begins a query for payments with their customers' names.
 func (r repository) selectListed(into any) *bun.SelectQuery {
 	return r.db.NewSelect().Model(into).ColumnExpr("p.*, c.name AS customer_name").

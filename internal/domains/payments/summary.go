@@ -37,6 +37,9 @@ type amountColumn struct {
 	Currency string `json:"currency" doc:"ISO 4217"        example:"USD"    bun:"currency,type:text"`
 }
 
+// SchemaName is what clients know the type as, who know no columns.
+func (amountColumn) SchemaName() string { return "Amount" }
+
 // evolveSummary is the only way a row is ever computed. A nil row is no payment.
 func evolveSummary(row *Summary, event Event, from eventsourcing.Recorded) (*Summary, error) {
 	if _, first := event.(Initiated); first != (row == nil) {

@@ -3,17 +3,17 @@
 /** At least one of the fields of T, each of which may be left out. */
 export type AtLeastOne<T> = { [K in keyof T]-?: Required<Pick<T, K>> & Partial<Omit<T, K>> }[keyof T];
 
+export type Amount = {
+  /** ISO 4217 */
+  currency: string;
+  /** A plain decimal */
+  value: string;
+};
+
 export type AmountBody = {
   /** ISO 4217. */
   currency: string;
   /** A plain decimal, more than zero, with no more digits after the point than the currency has. */
-  value: string;
-};
-
-export type AmountColumn = {
-  /** ISO 4217 */
-  currency: string;
-  /** A plain decimal */
   value: string;
 };
 
@@ -49,32 +49,8 @@ export type DayOutputBody = {
   total_transactions: number;
 };
 
-export type Field = {
-  detail: string;
-  pointer: string;
-};
-
 export type ListStatusBody = {
-  items: Status[];
-};
-
-export type Listed = {
-  amount: AmountColumn;
-  customer_id: string;
-  /** null while no such user is known */
-  customer_name: string | null;
-  initiated_at: string;
-  method: string;
-  payment_id: string;
-  /** When it came to its status; null while it is only initiated */
-  processed_at: string | null;
-  /** Why it failed */
-  reason?: string;
-  requires_review: boolean;
-  /** 0 to 100; null where none was assessed */
-  risk_score: number | null;
-  status: string;
-  version: number;
+  items: ViewStatus[];
 };
 
 export type LogPageBody = {
@@ -92,35 +68,16 @@ export type Metadata = {
   [more: string]: unknown;
 };
 
+export type Mistake = {
+  detail: string;
+  pointer: string;
+};
+
 export type Money = {
   /** ISO 4217 */
   currency: string;
   /** A plain decimal */
   value: string;
-};
-
-export type PageListed = {
-  items: Listed[];
-  /** Pass it as cursor for the next page; null on the last one. */
-  next_cursor: string | null;
-};
-
-export type PageParked = {
-  items: Parked[];
-  /** Pass it as cursor for the next page; null on the last one. */
-  next_cursor: string | null;
-};
-
-export type PageRevision = {
-  items: Revision[];
-  /** Pass it as cursor for the next page; null on the last one. */
-  next_cursor: string | null;
-};
-
-export type PageUser = {
-  items: User[];
-  /** Pass it as cursor for the next page; null on the last one. */
-  next_cursor: string | null;
 };
 
 export type Parked = {
@@ -132,12 +89,37 @@ export type Parked = {
   retry_at: string;
 };
 
+export type ParkedPage = {
+  items: Parked[];
+  /** Pass it as cursor for the next page; null on the last one. */
+  next_cursor: string | null;
+};
+
 export type PatchOperation = {
   op: "add" | "remove" | "replace";
   /** Where in the row, as an RFC 6901 pointer; empty is the whole row. */
   path: string;
   /** What is there afterwards; not with remove. */
   value?: unknown;
+};
+
+export type Payment = {
+  amount: Amount;
+  customer_id: string;
+  /** null while no such user is known */
+  customer_name: string | null;
+  initiated_at: string;
+  method: string;
+  payment_id: string;
+  /** When it came to its status; null while it is only initiated */
+  processed_at: string | null;
+  /** Why it failed */
+  reason?: string;
+  requires_review: boolean;
+  /** 0 to 100; null where none was assessed */
+  risk_score: number | null;
+  status: string;
+  version: number;
 };
 
 export type PaymentApprovedV1 = {
@@ -174,6 +156,12 @@ export type PaymentInitiatedV1 = {
   request?: Request;
 };
 
+export type PaymentPage = {
+  items: Payment[];
+  /** Pass it as cursor for the next page; null on the last one. */
+  next_cursor: string | null;
+};
+
 export type PaymentProcessedV2 = {
   amount: Money;
   /** Unknown in version 1 */
@@ -196,7 +184,7 @@ export type Problem = {
   current_version?: number;
   /** What happened this time, for people. */
   detail: string;
-  errors?: Field[];
+  errors?: Mistake[];
   /** The request's id, as in X-Request-ID. */
   instance: string;
   status: number;
@@ -471,27 +459,10 @@ export type Revision = RecordedEvent & ({
   changes: PatchOperation[] | null;
 });
 
-export type Status = {
-  aggregate: string;
-  /** The last position of the log. */
-  head_position: number;
-  /** How many events the view has not read. */
-  lag_events: number;
-  /** The age of the first of them; 0 when there is none. */
-  lag_seconds: number;
-  name: string;
-  /** Aggregates whose next event the view could not apply. */
-  parked: number;
-  /** The last position of the log that the view has read. */
-  position: number;
-  /** Why the view does not move, where that is known. */
-  reason?: string;
-  /** The rebuild that is under way. */
-  rebuild?: RebuildStatus;
-  /** The version of the rule that the rows were made by. */
-  revision: number;
-  /** behind: the first unread event is older than two seconds. halted: too much was parked. */
-  status: "live" | "behind" | "rebuilding" | "halted";
+export type RevisionPage = {
+  items: Revision[];
+  /** Pass it as cursor for the next page; null on the last one. */
+  next_cursor: string | null;
 };
 
 export type UncheckedEvent = {
@@ -559,6 +530,12 @@ export type UserDeletedV1 = {
   reason?: string;
 };
 
+export type UserPage = {
+  items: User[];
+  /** Pass it as cursor for the next page; null on the last one. */
+  next_cursor: string | null;
+};
+
 export type UserRevertedV1 = {
   /** When the user was created */
   created_at: string;
@@ -591,6 +568,29 @@ export type UserUpdatedV1 = AtLeastOne<{
 
 /** An event of users that clients may post. */
 export type UsersEvent = UserCreated | UserUpdated | UserDeleted;
+
+export type ViewStatus = {
+  aggregate: string;
+  /** The last position of the log. */
+  head_position: number;
+  /** How many events the view has not read. */
+  lag_events: number;
+  /** The age of the first of them; 0 when there is none. */
+  lag_seconds: number;
+  name: string;
+  /** Aggregates whose next event the view could not apply. */
+  parked: number;
+  /** The last position of the log that the view has read. */
+  position: number;
+  /** Why the view does not move, where that is known. */
+  reason?: string;
+  /** The rebuild that is under way. */
+  rebuild?: RebuildStatus;
+  /** The version of the rule that the rows were made by. */
+  revision: number;
+  /** behind: the first unread event is older than two seconds. halted: too much was parked. */
+  status: "live" | "behind" | "rebuilding" | "halted";
+};
 
 /** Headers that every request may have. */
 export type CommonHeader = {
@@ -683,7 +683,7 @@ export interface Routes {
     };
     header: CommonHeader;
     body: undefined;
-    answer: PageListed;
+    answer: PaymentPage;
     problem: "bad-parameter" | "forbidden" | "headers-too-large" | "internal" | "rate-limited" | "too-large" | "unauthenticated" | "unavailable";
   };
   /** The payments of one day, in numbers. A payment belongs to the day, in UTC, on which it came to the status it has now. */
@@ -717,7 +717,7 @@ export interface Routes {
       Prefer?: string;
     };
     body: undefined;
-    answer: Listed;
+    answer: Payment;
     problem: "bad-parameter" | "forbidden" | "headers-too-large" | "internal" | "not-found" | "rate-limited" | "too-large" | "unauthenticated" | "unavailable" | "view-behind";
   };
   /** Approve a payment that was flagged for review. Completes it, or fails it where the method cannot carry the amount. The answer has the payment as it stands then, so there is nothing to read after the write. The same Idempotency-Key with the same body answers the same again. With Prefer: wait=N the answer comes when every view of the domain shows the events, or after N seconds. */
@@ -751,7 +751,7 @@ export interface Routes {
     };
     header: CommonHeader;
     body: undefined;
-    answer: PageRevision;
+    answer: RevisionPage;
     problem: "bad-parameter" | "forbidden" | "headers-too-large" | "internal" | "not-found" | "rate-limited" | "too-large" | "unauthenticated" | "unavailable";
   };
   /** Pay. Initiates the payment if it is new, assesses its risk, and completes it, fails it or flags it for review. The answer has the payment as it stands then, so there is nothing to read after the write. The same Idempotency-Key with the same body answers the same again. With Prefer: wait=N the answer comes when every view of the domain shows the events, or after N seconds. */
@@ -807,7 +807,7 @@ export interface Routes {
     };
     header: CommonHeader;
     body: undefined;
-    answer: PageUser;
+    answer: UserPage;
     problem: "bad-parameter" | "forbidden" | "headers-too-large" | "internal" | "rate-limited" | "too-large" | "unauthenticated" | "unavailable";
   };
   /** Append one event, or up to 1000 as an array that is all or nothing. Both ids come from the client, so that a repeated request answers as the first did. With Prefer: wait=N the answer comes when every view of the domain shows the events, or after N seconds. */
@@ -860,7 +860,7 @@ export interface Routes {
     };
     header: CommonHeader;
     body: undefined;
-    answer: PageRevision;
+    answer: RevisionPage;
     problem: "bad-parameter" | "forbidden" | "headers-too-large" | "internal" | "not-found" | "rate-limited" | "too-large" | "unauthenticated" | "unavailable";
   };
   /** Put a user back to what it was. Appends user.reverted, so that the history is kept. Brings a deleted user back too. */
@@ -903,7 +903,7 @@ export interface Routes {
     };
     header: CommonHeader;
     body: undefined;
-    answer: PageParked;
+    answer: ParkedPage;
     problem: "bad-parameter" | "forbidden" | "headers-too-large" | "internal" | "not-found" | "rate-limited" | "too-large" | "unauthenticated" | "unavailable";
   };
   /** Try all that is parked again. As for one aggregate. A view that has halted goes on; it halts again if too much fails still. */
@@ -953,7 +953,7 @@ export interface Posts {
 
 /** The rows of each domain's view. */
 export interface Rows {
-  payments: Listed;
+  payments: Payment;
   users: User;
 }
 
