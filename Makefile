@@ -5,6 +5,8 @@
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 
+FUZZTIME ?= 1m
+
 LINT_VERSION := v2.15.0
 # The name carries the version, so that another version is simply not there.
 LINT := .bin/golangci-lint-$(LINT_VERSION)
@@ -46,8 +48,15 @@ generate: ## write the files that are made from code: .env.example, the golden l
 lint-openapi: build ## lint the specification; needs node, or SKIP_NODE=1
 	.ci/lint-openapi.sh
 
-smoke: postgresql ## drive the built binary with test.http
-	go test -count=1 -tags smoke -run TestSmoke ./cmd
+smoke: postgresql ## drive the built binary with test.http, and the program behind PgBouncer
+	@.ci/pgbouncer.sh
+	go test -count=1 -tags smoke -run 'TestSmoke|PgBouncer' ./cmd ./internal/app
+
+fuzz: postgresql ## let every fuzz target run for FUZZTIME, 1m unless given
+	.ci/fuzz.sh $(FUZZTIME)
+
+fuzz-briefly: # what CI has time for
+	$(MAKE) fuzz FUZZTIME=3s
 
 test-client: postgresql ## try the TypeScript client with tsc and node; needs node, or SKIP_NODE=1
 	.ci/client.sh test
@@ -69,7 +78,7 @@ bench-check: postgresql build ## fail when it is slower than the figures kept in
 	./app bench --only append,lone,command,read,list,project,rebuild,idle --stored 1000000 \
 		--save dist/bench-check.json --compare internal/bench/testdata/figures.json
 
-ci: postgresql fmt-check tidy-check vet lint build lint-openapi test smoke test-client test-browser ## everything CI checks
+ci: postgresql fmt-check tidy-check vet lint build lint-openapi test fuzz-briefly smoke test-client test-browser ## everything CI checks
 
 deps: postgresql $(LINT) ## fetch modules and tools, to work offline afterwards
 	go mod download

@@ -7,12 +7,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if ! command -v npm >/dev/null; then
+# has_node succeeds when node is there with npm, and new enough for the client.
+has_node() {
+	command -v npm >/dev/null && command -v node >/dev/null || return 1
+	(($(node -p 'process.versions.node.split(".")[0]') >= 20))
+}
+
+if ! has_node; then
 	if [[ ${SKIP_NODE:-} == 1 ]]; then
-		echo "SKIPPED: npm is not there, and SKIP_NODE=1 says that this is meant" >&2
+		echo "SKIPPED: node 20 with npm is not there, and SKIP_NODE=1 says that this is meant" >&2
 		exit 0
 	fi
-	echo "npm is not there. Install node 20 or newer (Debian: apt-get install nodejs npm), or skip this check with SKIP_NODE=1." >&2
+	echo "node 20 or newer with npm is not there. Install it, or skip this check with SKIP_NODE=1." >&2
 	exit 1
 fi
 

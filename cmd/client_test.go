@@ -37,7 +37,11 @@ func newPackage(t *testing.T, script string) (folder string) {
 func TestClientTypesHold(t *testing.T) {
 	t.Parallel()
 	folder := newPackage(t, "compile.ts")
-	tsc := exec.CommandContext(t.Context(), os.Getenv("TSC"), "--strict", "--noEmit", "--target", "es2022",
+	compiler := os.Getenv("TSC")
+	if compiler == "" {
+		t.Fatal("TSC does not name the compiler; make test-client does")
+	}
+	tsc := exec.CommandContext(t.Context(), compiler, "--strict", "--noEmit", "--target", "es2022",
 		"--module", "nodenext", "--lib", "es2022,dom", "--types", "", "compile.ts")
 	tsc.Dir = folder
 	if out, err := tsc.CombinedOutput(); err != nil {

@@ -83,12 +83,12 @@ func TestEventsAreAppendedAndReadFromATerminal(t *testing.T) {
 		t.Errorf("show as a table: %+v", got)
 	}
 	for want, args := range map[string][]string{
-		"There is no event":    {"show", uuid.NewString()},
-		"must be a UUID":       {"show", "nonsense"},
-		"the id of one event":  {"show"},
-		"--limit must be":      {"list", "--limit", "0"},
-		"no such file":         {"append", "nowhere"},
-		`unknown flag: --nmae`: {"list", "--nmae", "x"},
+		"There is no event":      {"show", uuid.NewString()},
+		"must be a UUID":         {"show", "nonsense"},
+		"the id of one event":    {"show"},
+		"--limit must be":        {"list", "--limit", "0"},
+		"no such file":           {"append", "nowhere"},
+		"unknown flag: --colour": {"list", "--colour", "x"},
 	} {
 		code := exitUsage
 		if strings.HasPrefix(want, "There") || strings.HasPrefix(want, "no such") {
@@ -135,7 +135,8 @@ func TestALogIsCopiedToTheByte(t *testing.T) {
 func TestATailSurvivesARestartOfTheServer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { //nolint:gosec // as root the server runs as another user
+	// As root the server runs as another user, who has to pass.
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
 		t.Fatal(err)
 	}
 	env := []string{"APP_DATA_DIR=" + filepath.Join(dir, "data")}

@@ -30,7 +30,11 @@ func TestSmokeTheRequestsOfTestHTTP(t *testing.T) {
 	if len(requests) < 20 {
 		t.Fatalf("only %d requests in test.http", len(requests))
 	}
-	server := startServer(t, t.TempDir())
+	dir := t.TempDir()
+	server := startServer(t, dir)
+	if printed, served := invokeIn(t, dir, nil, "openapi").stdout, fetched(t, server.url+"/openapi.json"); printed != served {
+		t.Errorf("app openapi prints %d bytes, GET /openapi.json answers %d others", len(printed), len(served))
+	}
 	for _, r := range requests {
 		if r.expect == "" {
 			t.Errorf("%s: no expect line", r.title)
@@ -212,6 +216,20 @@ func (r httpRequest) send(t *testing.T, url string) string {
 		got += " " + body.Code
 	}
 	return got
+}
+
+func fetched(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func userID(n int) string {

@@ -33,7 +33,7 @@ func canaryIn(text string) string {
 
 // withPassword puts the canary into a database's URL. The server trusts whoever
 // reaches its socket, and asks for none.
-func withPassword(t *testing.T, address string) string {
+func withPassword(t testing.TB, address string) string {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
@@ -48,7 +48,7 @@ func withPassword(t *testing.T, address string) string {
 
 // watched is a handler that passes on and keeps everything, debug too. What is
 // kept is looked through when the test has ended.
-func watched(t *testing.T, next slog.Handler) slog.Handler {
+func watched(t testing.TB, next slog.Handler) slog.Handler {
 	t.Helper()
 	kept := new(safeBuffer)
 	t.Cleanup(func() {

@@ -22,8 +22,9 @@ import (
 // Database is the PostgreSQL that the configuration names, or the embedded one
 // while it is used.
 type Database struct {
-	// URL is for queries and ListenURL for LISTEN, which needs a connection
-	// that no pooler takes away.
+	// URL is for queries. ListenURL is for what needs a session of its own, which
+	// no pooler takes away: LISTEN, the lock of migrations, and rebuilds, which no
+	// timeout of another session may end.
 	URL, ListenURL string
 
 	server *embedded.Server // nil when the configuration names a database
@@ -63,14 +64,14 @@ func (d *Database) Close() error {
 
 // ForMigrations opens the database with a single patient connection.
 func (d *Database) ForMigrations(ctx context.Context) (*bun.DB, error) {
-	return postgres.Open(ctx, postgres.Options{URL: d.URL, AppName: "onepg migrate"}.ForMigrations())
+	return postgres.Open(ctx, postgres.Options{URL: d.ListenURL, AppName: "onepg migrate"}.ForMigrations())
 }
 
 // forRebuilds is like the pool for migrations, and for the same reasons: an
 // index of a large table takes as long as it takes, and a killed process must
 // not keep it being made.
 func (d *Database) forRebuilds() postgres.Options {
-	return postgres.Options{URL: d.URL, AppName: "onepg rebuild"}.ForMigrations()
+	return postgres.Options{URL: d.ListenURL, AppName: "onepg rebuild"}.ForMigrations()
 }
 
 // prepare brings the schema up to date, or insists that somebody does.

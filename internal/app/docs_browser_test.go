@@ -12,11 +12,11 @@ import (
 )
 
 // The page shows every operation, and a person can post an event on it. That it
-// keeps to its policy and asks nobody else is newBrowser's to see.
+// keeps to its policy and asks nobody else is openBrowser's to see.
 func TestBrowserTheDocumentationIsReadAndTried(t *testing.T) {
 	t.Parallel()
 	a := start(t)
-	b := newBrowser(t, a.url)
+	b := a.openBrowser()
 	spec, err := documented()
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +26,7 @@ func TestBrowserTheDocumentationIsReadAndTried(t *testing.T) {
 		operations += len(item.Operations())
 	}
 	b.do(chromedp.Navigate(a.url+"/docs"), chromedp.WaitVisible(chromedp.CSS("#operations-users-append-users-events")))
-	if shown := read(b, chromedp.Evaluate[int](`document.querySelectorAll(".opblock").length`)); shown != operations {
+	if shown := run(b, chromedp.Evaluate[int](`document.querySelectorAll(".opblock").length`)); shown != operations {
 		t.Errorf("%d operations are shown of %d", shown, operations)
 	}
 	id := uuid.New()
@@ -37,7 +37,7 @@ func TestBrowserTheDocumentationIsReadAndTried(t *testing.T) {
 		chromedp.WaitVisible(body),
 	)
 	// Why not typed: the page renders anew for every key, which takes minutes here.
-	read(b, chromedp.Evaluate[bool](`
+	run(b, chromedp.Evaluate[bool](`
 		const body = document.querySelector("`+string(body)+`");
 		body.select();
 		document.execCommand("insertText", false, `+strconv.Quote(event(uuid.New(), id, "user.created", ada))+`)`))
@@ -45,12 +45,12 @@ func TestBrowserTheDocumentationIsReadAndTried(t *testing.T) {
 		chromedp.Click(chromedp.CSS(block+"button.execute")),
 		chromedp.WaitVisible(chromedp.CSS(block+".live-responses-table .response-col_status")),
 	)
-	answered := read(b, chromedp.Text(chromedp.CSS(block+".live-responses-table tr.response .response-col_status")))
+	answered := run(b, chromedp.Text(chromedp.CSS(block+".live-responses-table tr.response .response-col_status")))
 	if !strings.HasPrefix(strings.TrimSpace(answered), "201") {
 		t.Errorf("the page shows the answer %q", answered)
 	}
 	if got := a.get("/v1/users/"+id.String()+"?min_version=1", "Prefer: wait=10"); got.status != 200 {
 		t.Errorf("the user that was posted on the page: %d %s", got.status, got.body)
 	}
-	b.picture("docs.png")
+	b.shoot("docs")
 }

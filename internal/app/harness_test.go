@@ -21,27 +21,27 @@ import (
 
 // api is the whole program, running on a database.
 type api struct {
-	t        *testing.T
+	t        testing.TB
 	database string
 	url      string
 	stop     func()
 }
 
 // start runs the program on a fresh database.
-func start(t *testing.T, flags ...string) *api {
+func start(t testing.TB, flags ...string) *api {
 	t.Helper()
 	return startOn(t, pgtest.New(t), flags...)
 }
 
 // startOn runs the program on a given database; several may share one. Further
 // flags are settings.
-func startOn(t *testing.T, database string, flags ...string) *api {
+func startOn(t testing.TB, database string, flags ...string) *api {
 	t.Helper()
 	return startLogging(t, t.Output(), slog.LevelWarn, append(flags, "--database-url="+withPassword(t, database))...)
 }
 
 // startLogging runs the program with the given settings and log.
-func startLogging(t *testing.T, log io.Writer, level slog.Level, flags ...string) *api {
+func startLogging(t testing.TB, log io.Writer, level slog.Level, flags ...string) *api {
 	t.Helper()
 	set := pflag.NewFlagSet("app", pflag.ContinueOnError)
 	config.Flags(set)
@@ -97,7 +97,7 @@ func (a answer) code() string {
 }
 
 // into decodes the body.
-func (a answer) into(t *testing.T, v any) {
+func (a answer) into(t testing.TB, v any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.body), v); err != nil {
 		t.Fatalf("%v in %s", err, a.body)

@@ -192,7 +192,7 @@ func TestAHistorySaysWhoChangedWhatAndWhen(t *testing.T) {
 }
 
 // canonical is a JSON object with its fields in one order.
-func canonical(t *testing.T, v any) string {
+func canonical(t testing.TB, v any) string {
 	t.Helper()
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -30,7 +30,7 @@ type userPage struct {
 	Next  *string `json:"next_cursor"`
 }
 
-func connect(t *testing.T, database string) *bun.DB {
+func connect(t testing.TB, database string) *bun.DB {
 	t.Helper()
 	db, err := postgres.Open(t.Context(), postgres.Options{URL: database, MaxConns: 2})
 	if err != nil {

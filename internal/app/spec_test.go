@@ -180,7 +180,7 @@ func exampleOf(p *openapi3.Parameter, instead map[string]string) string {
 	return ""
 }
 
-func bodyOf(t *testing.T, method string, op *openapi3.Operation, name string) string {
+func bodyOf(t testing.TB, method string, op *openapi3.Operation, name string) string {
 	t.Helper()
 	if method != http.MethodPost || op.RequestBody == nil {
 		return ""

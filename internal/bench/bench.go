@@ -20,6 +20,11 @@
 // count from when a request was due, not from when it could be sent. An answer
 // with another status than expected ends the run.
 //
+// # Keeping figures
+//
+// A report can be kept, drawn, and compared with a later one. What is compared
+// are the ratios of a round, not rates: see [Comparison].
+//
 // # Limits
 //
 // One machine, so no network. Figures of a noisy machine are only as good as

@@ -74,17 +74,11 @@ func (r *Report) Write(w io.Writer) error {
 	t := newTable(table.Row{
 		"NAME", "WHAT", "MEDIAN", "MIN–MAX", "P50 MS", "P99", "P99.9", "APP+PG+CLIENT CORES", "COMPARED", "TARGET", "MET",
 	}, 3, 5, 6, 7)
-	var reasons strings.Builder
 	for _, row := range r.Rows {
 		t.AppendRow(row.cells())
-		for _, f := range row.Findings {
-			if f.Reason != "" {
-				fmt.Fprintf(&reasons, "\n%s, %s: %s", row.Name, f.Target, f.Reason)
-			}
-		}
 	}
-	_, err := fmt.Fprintf(w, "%s\n%s\nMedians of %d rounds of %s s; ratios are medians of each round's own.\n\n%s\n%s",
-		r.Command, r.Machine, r.Rounds, number(r.Seconds), t.Render(), reasons.String())
+	_, err := fmt.Fprintf(w, "%s\n%s\nMedians of %d rounds of %s s; ratios are medians of each round's own.\n\n%s\n",
+		r.Command, r.Machine, r.Rounds, number(r.Seconds), t.Render())
 	if err != nil {
 		return fmt.Errorf("print the report: %w", err)
 	}

@@ -99,7 +99,6 @@ type check struct {
 	against string // the other subject's name; empty for the figure itself
 	limit   float64
 	atMost  bool // else at least; means nothing without a limit
-	reason  string
 }
 
 // figure is the part of a sample that a check is about.
@@ -135,12 +134,6 @@ func (c check) most(limit float64) check {
 	return c
 }
 
-// because adds what was found to be the reason when the target is missed.
-func (c check) because(reason string) check {
-	c.reason = reason
-	return c
-}
-
 // part is the figure of a sample that the check is about.
 func (c check) part(s sample) float64 {
 	switch {
@@ -157,14 +150,12 @@ func (c check) part(s sample) float64 {
 
 // finding is what a check came to.
 type finding struct {
-	Of      figure  `json:"of,omitempty"`
-	Against string  `json:"against,omitempty"`
-	Figure  float64 `json:"figure"` // the median of Rounds
-	Target  string  `json:"target,omitempty"`
-	Met     *bool   `json:"met,omitempty"`
-	// Reason is why a target is missed, where that was found out.
-	Reason string    `json:"reason,omitempty"`
-	Rounds []float64 `json:"rounds"`
+	Of      figure    `json:"of,omitempty"`
+	Against string    `json:"against,omitempty"`
+	Figure  float64   `json:"figure"` // the median of Rounds
+	Target  string    `json:"target,omitempty"`
+	Met     *bool     `json:"met,omitempty"`
+	Rounds  []float64 `json:"rounds"`
 }
 
 // assess applies the check. A ratio is taken round by round, because what makes
@@ -189,8 +180,5 @@ func (c check) assess(own, other []sample) finding {
 		found.Target = "≤ " + number(c.limit)
 	}
 	found.Met = &met
-	if !met {
-		found.Reason = c.reason
-	}
 	return found
 }

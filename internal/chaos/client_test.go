@@ -33,6 +33,15 @@ func newClient(name string, log *recorder) *client {
 
 func (c *client) close() { c.http.CloseIdleConnections() }
 
+// mustJSON is for values that always have a JSON.
+func mustJSON(v any) json.RawMessage {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
 // request is what is sent for an operation.
 type request struct {
 	method, path string
@@ -130,7 +139,7 @@ func (o *op) read(body []byte) {
 	if json.Unmarshal(body, &all) != nil {
 		return // no receipts; the check will tell
 	}
-	if o.Receipts = all.Events; all.receipt.ID != "" {
+	if o.Receipts = all.Events; all.ID != "" {
 		o.Receipts = []receipt{all.receipt}
 	}
 }

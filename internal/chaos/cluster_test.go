@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/uptrace/bun/driver/pgdriver"
+
 	"onepg/internal/postgres/embedded"
 )
 
@@ -28,6 +30,7 @@ type cluster struct {
 // startCluster runs PostgreSQL in dir. The watcher stops it when this process
 // is killed.
 func startCluster(ctx context.Context, dir string, watcher []string, settings map[string]string) (*cluster, error) {
+	pgdriver.Logger = silent{} // that connections break is no news here
 	c := &cluster{options: embedded.Options{DataDir: dir, Watcher: watcher, Settings: settings}}
 	if err := c.start(ctx); err != nil {
 		return nil, err
@@ -35,6 +38,11 @@ func startCluster(ctx context.Context, dir string, watcher []string, settings ma
 	c.admin = connect(c.direct("postgres"))
 	return c, nil
 }
+
+type silent struct{}
+
+// Printf says nothing.
+func (silent) Printf(context.Context, string, ...any) {}
 
 func (c *cluster) start(ctx context.Context) (err error) {
 	c.server, err = embedded.Start(ctx, c.options)

@@ -168,6 +168,7 @@ func TestEachCheckCatchesItsDefect(t *testing.T) {
 	caught := map[string]bool{}
 	for _, d := range defects {
 		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
 			w := soundWorld()
 			w.do(op{Kind: "read", Outcome: succeeded, Status: 200})
 			d.plant(w)

@@ -77,7 +77,7 @@ type receipt struct {
 // over all its connections.
 type session struct {
 	Reader string `json:"reader"`
-	Kind   string `json:"session"` // stream or poll
+	Kind   string `json:"session"` // stream, straggle or poll
 	After  int64  `json:"after"`
 	Seen   []seen `json:"seen"`
 	// Resumed is how often it had to connect again.
@@ -97,6 +97,7 @@ type recorder struct {
 	file  *os.File
 	out   *json.Encoder
 	kept  history
+	err   error // of writing it down
 }
 
 func newRecorder(path string) (*recorder, error) {
@@ -114,14 +115,14 @@ func (r *recorder) op(o op) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.kept.ops = append(r.kept.ops, o)
-	_ = r.out.Encode(o) // close tells
+	r.err = errors.Join(r.err, r.out.Encode(o))
 }
 
 func (r *recorder) session(s session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.kept.sessions = append(r.kept.sessions, s)
-	_ = r.out.Encode(s) // as above
+	r.err = errors.Join(r.err, r.out.Encode(s))
 }
 
 // close ends the file and gives what is in it, read back: what is judged is
@@ -129,7 +130,7 @@ func (r *recorder) session(s session) {
 func (r *recorder) close() (history, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.file.Close(); err != nil {
+	if err := errors.Join(r.err, r.file.Close()); err != nil {
 		return history{}, err
 	}
 	h, err := readHistory(r.file.Name())

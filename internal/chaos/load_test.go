@@ -45,7 +45,6 @@ type worker struct {
 	random *rand.Rand
 	own    []*target
 	past   []sent // acknowledged, to be repeated and reused
-	paid   []op   // commands, to be repeated
 	serial int
 }
 
@@ -53,16 +52,17 @@ type worker struct {
 // two saturated cores would measure the queue and not the fault.
 const thinking = 12 * time.Millisecond
 
-func startLoad(ctx context.Context, seed uint64, workers int, replicas []*replica, log *recorder, broken func(string, string, ...any)) *load {
-	l := &load{replicas: replicas, log: log, stopping: make(chan struct{}), broken: broken}
+// startLoad lets a number of workers live until the load is stopped.
+func (r *run) startLoad(workers int) *load {
+	l := &load{replicas: r.replicas, log: r.log, stopping: make(chan struct{}), broken: r.broken}
 	for range 4 {
 		l.contended = append(l.contended, &target{id: uuid.NewString()})
 	}
 	for i := range workers {
-		w := &worker{load: l, client: newClient(fmt.Sprintf("worker-%d", i), log), random: rand.New(rand.NewPCG(seed, uint64(i)))}
+		w := &worker{load: l, client: newClient(fmt.Sprintf("worker-%d", i), r.log), random: rand.New(rand.NewPCG(r.seed, uint64(i)))}
 		l.workers.Go(func() {
-			defer w.client.close()
-			w.live(ctx)
+			defer w.close()
+			w.live(r.ctx)
 		})
 	}
 	return l
@@ -112,22 +112,26 @@ func (w *worker) live(ctx context.Context) {
 func (w *worker) event(name string, at *target, expected *int) sent {
 	w.serial++
 	who := fmt.Sprintf("%s %d", w.name, w.serial)
-	payload, _ := json.Marshal(map[string]string{"name": who, "email": w.name + "@example.com"}) // strings always marshal
+	payload := mustJSON(map[string]string{"name": who, "email": w.name + "@example.com"})
 	if name == "user.deleted" {
-		payload = json.RawMessage(`{"reason":"` + who + `"}`)
+		payload = mustJSON(map[string]string{"reason": who})
 	}
 	return sent{ID: uuid.Must(uuid.NewV7()).String(), Aggregate: at.id, Name: name, Payload: payload, Expected: expected}
 }
 
 // persist sends an append until it is known what became of it, or the load
 // stops.
-func (w *worker) persist(ctx context.Context, array, wrong bool, events ...sent) op {
-	req := request{method: http.MethodPost, path: "/v1/users/events", body: events}
-	if !array {
-		req.body = events[0]
+func (w *worker) persist(ctx context.Context, o op) op {
+	o.Kind = "append"
+	req := request{method: http.MethodPost, path: "/v1/users/events", body: o.Events}
+	if !o.Array {
+		req.body = o.Events[0]
 	}
-	return w.insist(ctx, op{Kind: "append", Array: array, Wrong: wrong, Events: events}, req)
+	return w.insist(ctx, o, req)
 }
+
+// single is the append of one event.
+func single(e sent) op { return op{Events: []sent{e}} }
 
 func (w *worker) insist(ctx context.Context, o op, req request) op {
 	for {
@@ -157,7 +161,7 @@ func (w *worker) create(ctx context.Context) {
 	if w.random.IntN(2) == 0 {
 		expected = new(int)
 	}
-	o := w.persist(ctx, false, false, w.event("user.created", at, expected))
+	o := w.persist(ctx, single(w.event("user.created", at, expected)))
 	w.remember(o)
 	if o.Outcome == succeeded {
 		at.version.Store(1)
@@ -186,7 +190,7 @@ func (w *worker) change(ctx context.Context) {
 		return
 	}
 	expected := int(at.version.Load())
-	o := w.persist(ctx, false, false, w.event("user.updated", at, &expected))
+	o := w.persist(ctx, single(w.event("user.updated", at, &expected)))
 	w.remember(o)
 	switch o.Outcome {
 	case succeeded:
@@ -207,10 +211,11 @@ func (w *worker) race(ctx context.Context) {
 	if expected == 0 {
 		name = "user.created"
 	}
-	o := w.persist(ctx, false, false, w.event(name, at, &expected))
-	if o.Outcome == succeeded {
+	o := w.persist(ctx, single(w.event(name, at, &expected)))
+	switch o.Outcome {
+	case succeeded:
 		at.reached(expected + 1)
-	} else if o.Outcome == refused {
+	case refused, unknown:
 		w.look(ctx, at)
 	}
 }
@@ -261,7 +266,7 @@ func (w *worker) batch(ctx context.Context) {
 		far := 7
 		events = append(events, w.event("user.updated", made[1], &far))
 	}
-	o := w.persist(ctx, true, wrong, events...)
+	o := w.persist(ctx, op{Array: true, Wrong: wrong, Events: events})
 	if o.Outcome == succeeded {
 		w.own = append(w.own, made...)
 	}
@@ -273,7 +278,7 @@ func (w *worker) repeat(ctx context.Context) {
 		return
 	}
 	again := w.past[w.random.IntN(len(w.past))]
-	if o := w.persist(ctx, false, false, again); o.Outcome == refused {
+	if o := w.persist(ctx, single(again)); o.Outcome == refused {
 		w.broken("P2", "event %s was acknowledged and its repetition refused: %d %s", again.ID, o.Status, o.Code)
 	}
 }
@@ -288,7 +293,7 @@ func (w *worker) reuse(ctx context.Context) {
 	if other.Name == "user.deleted" {
 		return
 	}
-	if o := w.persist(ctx, false, true, other); o.Outcome == refused && o.Code != "event-id-reused" {
+	if o := w.persist(ctx, op{Wrong: true, Events: []sent{other}}); o.Outcome == refused && o.Code != "event-id-reused" {
 		w.broken("P3", "a reused id was answered %d %s", o.Status, o.Code)
 	}
 }
@@ -299,7 +304,7 @@ func (w *worker) remove(ctx context.Context) {
 		return
 	}
 	expected := int(at.version.Load())
-	w.remember(w.persist(ctx, false, false, w.event("user.deleted", at, &expected)))
+	w.remember(w.persist(ctx, single(w.event("user.deleted", at, &expected))))
 	w.forget(i)
 }
 

@@ -19,7 +19,7 @@ import (
 // time to make them.
 func longFaults() []scenario {
 	return []scenario{
-		{name: "disk full", promises: []string{"P9", "P10", "P13"}, long: true, own: true, run: fillDisk},
+		{name: "disk full", promises: []string{"P9", "P10", "P13"}, hurts: true, long: true, own: true, run: fillDisk},
 		{name: "clock one hour off", promises: []string{"P9", "P13"}, long: true, own: true, run: skewClock},
 		{name: "two versions at once", promises: []string{"P9", "P13"}, long: true, own: true, run: twoVersions},
 	}

@@ -15,8 +15,8 @@ func networkFaults() []scenario {
 	return []scenario{
 		{name: "network cut for 1 s", promises: all, run: func(r *run) { freezeNetwork(r, time.Second) }},
 		{name: "network cut for 5 s", promises: all, run: func(r *run) { freezeNetwork(r, 5*time.Second) }},
-		{name: "network cut for 30 s", promises: all, long: true, run: func(r *run) { freezeNetwork(r, 30*time.Second) }},
-		{name: "connections closed and refused", promises: all, run: refuseConnections},
+		{name: "network cut for 30 s", promises: all, hurts: true, long: true, run: func(r *run) { freezeNetwork(r, 30*time.Second) }},
+		{name: "connections closed and refused", promises: all, hurts: true, run: refuseConnections},
 		{name: "latency of 50 ms", promises: []string{"P9", "P10", "P13"}, run: delayNetwork},
 		{name: "cut between commit and answer", promises: []string{"P9", "P13"}, run: cutAfterCommit},
 	}

@@ -17,7 +17,7 @@ import (
 // the program runs by itself.
 func operationFaults() []scenario {
 	return []scenario{
-		{name: "embedded server killed", promises: []string{"P8", "P9", "P10", "P13"}, own: true, run: killEmbedded},
+		{name: "embedded server killed", promises: []string{"P8", "P9", "P10", "P13"}, hurts: true, own: true, run: killEmbedded},
 		{name: "two migrators, one killed", promises: []string{"P9"}, own: true, run: killMigrator},
 		{name: "dump and restore", promises: []string{"P9"}, run: restore},
 	}

@@ -13,15 +13,15 @@ import (
 // postgresFaults hit the server's processes and what it has to give.
 func postgresFaults() []scenario {
 	return []scenario{
-		{name: "postmaster killed", promises: []string{"P8", "P9", "P10", "P13"}, run: killPostmaster},
-		{name: "backend killed in commit", promises: []string{"P9", "P10", "P13"}, run: killBackend},
+		{name: "postmaster killed", promises: []string{"P8", "P9", "P10", "P13"}, hurts: true, run: killPostmaster},
+		{name: "backend killed in commit", promises: []string{"P9", "P10", "P13"}, hurts: true, run: killBackend},
 		{name: "listener terminated", promises: []string{"P8", "P9", "P13"}, run: terminateListener},
 		{name: "listener half-open", promises: []string{"P8", "P9", "P13"}, run: freezeListener},
-		{name: "log head locked", promises: []string{"P9", "P10"}, run: lockHead},
-		{name: "statements time out", promises: []string{"P9", "P10"}, args: []string{"--statement-timeout=500ms", "--lock-timeout=4s"}, run: lockHeadBriefly},
-		{name: "pool exhausted", promises: []string{"P9", "P10"}, run: exhaustPool},
-		{name: "max_connections reached", promises: []string{"P8", "P9", "P10", "P13"}, run: exhaustConnections},
-		{name: "server read-only", promises: []string{"P9", "P10"}, run: readOnly},
+		{name: "log head locked", promises: []string{"P9", "P10"}, hurts: true, run: lockHead},
+		{name: "statements time out", promises: []string{"P9", "P10"}, hurts: true, args: []string{"--statement-timeout=500ms", "--lock-timeout=4s"}, run: lockHeadBriefly},
+		{name: "pool exhausted", promises: []string{"P9", "P10"}, hurts: true, run: exhaustPool},
+		{name: "max_connections reached", promises: []string{"P8", "P9", "P10", "P13"}, hurts: true, run: exhaustConnections},
+		{name: "server read-only", promises: []string{"P9", "P10"}, hurts: true, run: readOnly},
 		{name: "restart with idle connections", promises: []string{"P9"}, alone: true, run: restartIdle},
 		{name: "trigger dropped", promises: []string{"P8"}, run: dropTrigger},
 	}
@@ -176,7 +176,7 @@ func readOnly(r *run) {
 	r.over()
 }
 
-// writable undoes readOnly, also after a scenario that failed.
+// writable undoes readOnly.
 func (r *run) writable() {
 	conn, err := r.cluster.admin.Conn(r.ctx)
 	r.must(err)
@@ -193,8 +193,8 @@ func (r *run) writable() {
 // what that costs those who come afterwards.
 func restartIdle(r *run) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
-		const clients, each = 16, 50
-		r.busy(clients, each)
+		const clients, each = 16, 10
+		r.busy(3*clients, 5*each)
 		r.fault(1)
 		r.must(r.cluster.kill(signal))
 		r.must(r.cluster.restart(r.ctx))

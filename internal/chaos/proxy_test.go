@@ -229,8 +229,8 @@ func readMessage(from io.Reader, kind int) ([]byte, error) {
 		return nil, err
 	}
 	size := int(binary.BigEndian.Uint32(head[kind:]))
-	message := append(head, make([]byte, size-4)...)
-	_, err := io.ReadFull(from, message[len(head):])
+	message := make([]byte, kind+size)
+	_, err := io.ReadFull(from, message[copy(message, head):])
 	return message, err
 }
 

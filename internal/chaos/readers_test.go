@@ -27,7 +27,8 @@ type reader struct {
 	last int64
 }
 
-// follow starts a reader that uses Server-Sent Events, or pages of the log.
+// follow starts a reader of a kind: stream uses Server-Sent Events, straggle
+// too but with long absences, and poll pages of the log.
 func follow(ctx context.Context, kind, name string, replicas []*replica, log *recorder) *reader {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &reader{
@@ -35,8 +36,11 @@ func follow(ctx context.Context, kind, name string, replicas []*replica, log *re
 		replicas: replicas, log: log, cancel: cancel, done: make(chan struct{}),
 	}
 	read := r.stream
-	if kind == "poll" {
+	switch kind {
+	case "poll":
 		read = r.poll
+	case "straggle":
+		read = r.straggle
 	}
 	go func() {
 		defer close(r.done)
@@ -90,6 +94,15 @@ func (r *reader) stream(ctx context.Context, from *replica) {
 		return
 	}
 	_ = messages(bufio.NewReader(res.Body), r.got)
+}
+
+// straggle is a stream that ends soon and is resumed late, when what was missed
+// is more than the server keeps for its clients and has to be read again.
+func (r *reader) straggle(ctx context.Context, from *replica) {
+	brief, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
+	defer cancel()
+	r.stream(brief, from)
+	_ = pause(ctx, 1500*time.Millisecond)
 }
 
 // messages parses Server-Sent Events until the stream ends. Only whole messages

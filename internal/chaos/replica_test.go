@@ -130,11 +130,10 @@ func (r *replica) disturbedNow() bool {
 }
 
 func (r *replica) signal(s syscall.Signal) error {
-	switch s {
-	case syscall.SIGKILL, syscall.SIGTERM, syscall.SIGSTOP:
-		r.note(true)
-	case syscall.SIGCONT:
+	if s == syscall.SIGCONT {
 		defer r.note(false)
+	} else {
+		r.note(true)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

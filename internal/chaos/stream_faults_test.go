@@ -86,7 +86,7 @@ func (r *replica) dropped(run *run) int {
 // stampede has 500 clients on one replica, kills it, and so sends all of them to
 // the other at once, each with the position it had; then back.
 func stampede(r *run) {
-	r.load = startLoad(r.ctx, r.seed, 2, r.replicas, r.log, r.broken)
+	r.load = r.startLoad(2)
 	r.await("the load flows", func() bool { return r.load.acked.Load() > 50 })
 	for i := range 500 {
 		r.readers = append(r.readers, follow(r.ctx, "stream", fmt.Sprintf("stream-%d", i), r.replicas, r.log))

@@ -20,6 +20,7 @@ import (
 var (
 	long     = flag.Bool("long", false, "run the long forms of the faults too")
 	seedFlag = flag.Uint64("seed", 0, "repeat the random choices of an earlier run; 0 for new ones")
+	program  = flag.String("program", "", "the program to break; empty builds it from these sources")
 	keep     = flag.String("keep", "", "directory for the histories and logs; empty for a temporary one that is removed when all is well")
 )
 
@@ -34,11 +35,11 @@ type suite struct {
 
 // TestFaults runs every scenario on one PostgreSQL, one after the other, and
 // prints what came of it.
-func TestFaults(t *testing.T) {
+func TestFaults(t *testing.T) { //nolint:paralleltest // one fault at a time
 	s := newSuite(t)
 	fmt.Printf("seed %d, histories in %s\n", s.seed, s.dir)
 	began := time.Now()
-	for _, sc := range scenarios() {
+	for _, sc := range scenarios() { //nolint:paralleltest // as above
 		if sc.long && !*long {
 			continue
 		}
@@ -51,7 +52,7 @@ func newSuite(t *testing.T) *suite {
 	t.Helper()
 	s := &suite{seed: cmp.Or(*seedFlag, uint64(time.Now().UnixNano()))}
 	var err error
-	if s.dir, err = os.MkdirTemp(*keep, "onepg-faults-"); err != nil {
+	if s.dir, err = os.MkdirTemp(*keep, "onepg-faults-"); err != nil { //nolint:usetesting // it stays when something is wrong
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -62,9 +63,11 @@ func newSuite(t *testing.T) *suite {
 	if s.dir, err = filepath.Abs(s.dir); err != nil {
 		t.Fatal(err)
 	}
-	s.binary = filepath.Join(s.dir, "app")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", s.binary, "onepg").CombinedOutput(); err != nil {
-		t.Fatalf("build the program: %v\n%s", err, out)
+	if s.binary = *program; s.binary == "" {
+		s.binary = filepath.Join(s.dir, "app")
+		if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", s.binary, "onepg").CombinedOutput(); err != nil {
+			t.Fatalf("build the program: %v\n%s", err, out)
+		}
 	}
 	if s.cluster, err = startCluster(t.Context(), filepath.Join(s.dir, "cluster"), []string{s.binary, "embedded-watch"}, nil); err != nil {
 		t.Fatal(err)
@@ -84,6 +87,8 @@ type scenario struct {
 	// scenario does (see always).
 	promises []string
 	long     bool
+	// hurts says that requests fail meanwhile. If none does, the fault was none.
+	hurts bool
 	// alone says that no load runs but what the scenario makes itself.
 	alone bool
 	// own says that the scenario starts the replicas, and the load, itself.
@@ -102,7 +107,7 @@ type run struct {
 	*suite
 	scenario
 
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // the scenario's own, which ends all that it does
 	database string
 	direct   string // the database's URL, past the proxies
 	verifier string // the program for app verify, if it is not the suite's
@@ -124,17 +129,21 @@ func (s *suite) play(t *testing.T, sc scenario) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	r := &run{T: t, suite: s, scenario: sc, ctx: ctx, result: &result{name: sc.name, promises: append(always(), sc.promises...)}}
-	defer func() { s.tally.add(r.result) }()
+	defer func() {
+		switch {
+		case t.Skipped():
+			r.result.name += " (left out)"
+		case t.Failed() && len(r.result.violations) == 0:
+			r.result.note(violation{check: "carried out", promises: r.result.promises})
+		}
+		s.tally.add(r.result)
+	}()
 	r.prepare()
 	t.Cleanup(r.clear)
 	if !sc.alone && !sc.own {
 		r.loadUp()
 	}
 	sc.run(r)
-	if t.Failed() {
-		r.broken("", "the scenario could not be carried out")
-		return
-	}
 	r.settle()
 	r.finish()
 	for _, v := range r.result.violations {
@@ -217,10 +226,11 @@ func (r *run) sql(statement string) {
 
 // loadUp starts the load and its readers, and waits until all flows.
 func (r *run) loadUp() {
-	r.load = startLoad(r.ctx, r.seed, workers, r.replicas, r.log, r.broken)
+	r.load = r.startLoad(workers)
 	r.readers = []*reader{
 		follow(r.ctx, "stream", "stream-a", r.replicas, r.log),
 		follow(r.ctx, "stream", "stream-b", []*replica{r.replicas[1], r.replicas[0]}, r.log),
+		follow(r.ctx, "straggle", "straggler", r.replicas, r.log),
 		follow(r.ctx, "poll", "poll", r.replicas, r.log),
 	}
 	r.await("the load flows", func() bool { return r.load.acked.Load() > 200 && r.readers[0].reached() > 100 })
@@ -242,6 +252,8 @@ func (r *run) await(what string, done func() bool) {
 
 // fault counts a fault that begins.
 func (r *run) fault(kills int) {
+	r.result.mu.Lock()
+	defer r.result.mu.Unlock()
 	r.result.faults++
 	r.result.kills += kills
 }
@@ -322,6 +334,9 @@ func (r *run) finish() {
 		if !o.Excused {
 			r.result.slowest = max(r.result.slowest, o.Ended-o.Invoked)
 		}
+	}
+	if r.hurts && r.result.failed == 0 {
+		r.broken("P10", "no request failed, so nothing was broken")
 	}
 	verify := exec.CommandContext(r.ctx, cmp.Or(r.verifier, r.binary), "verify")
 	verify.Dir, verify.Env = r.dir, append(environment(), "APP_DATABASE_URL="+r.direct)

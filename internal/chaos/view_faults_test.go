@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -30,7 +31,7 @@ func (r *run) plant(prefix string, n int) {
 	for n > 0 {
 		var events []sent
 		for range min(n, 500) {
-			payload, _ := json.Marshal(map[string]string{"name": prefix, "email": "stable@example.com"}) // strings always marshal
+			payload := mustJSON(map[string]string{"name": prefix, "email": "stable@example.com"})
 			events = append(events, sent{ID: newID(), Aggregate: newID(), Name: "user.created", Payload: payload})
 		}
 		n -= len(events)
@@ -63,20 +64,29 @@ func rebuild(r *run) {
 		}
 		r.post(r.replicas[i%2], "/v1/views/users/rebuild", http.StatusAccepted)
 		began := time.Now()
-		r.await("the view is swapped", func() bool { return r.oid("users") != before })
+		r.await("the view is swapped", func() bool {
+			r.startKilled()
+			return r.oid("users") != before
+		})
 		r.network((*proxy).heal)
-		for _, p := range r.replicas {
-			if p.disturbedNow() {
-				r.must(p.start(r.ctx))
-			}
-		}
+		r.startKilled()
 		r.Logf("rebuild %d took %v", i, time.Since(began).Round(time.Millisecond))
 	}
 	r.over()
 }
 
+// startKilled starts the replicas again that are dead.
+func (r *run) startKilled() {
+	for _, p := range r.replicas {
+		if p.disturbedNow() {
+			<-p.gone
+			r.must(p.start(r.ctx))
+		}
+	}
+}
+
 // killRebuilder kills the replica that sends the nth statement of a rebuild from
-// now on, and starts it again.
+// now on.
 func (r *run) killRebuilder(nth int) {
 	var mu sync.Mutex
 	for _, p := range r.replicas {
@@ -91,8 +101,7 @@ func (r *run) killRebuilder(nth int) {
 					return pass
 				}
 				r.fault(1)
-				_ = p.kill()
-				go func() { _ = p.start(r.ctx) }()
+				_ = p.signal(syscall.SIGKILL) // it runs, or it would send nothing
 				return holdBefore
 			}
 		})
@@ -136,6 +145,7 @@ func (r *run) post(p *replica, path string, want ...int) {
 	defer c.close()
 	var a *answer
 	r.await(path, func() bool {
+		r.startKilled()
 		var err error
 		a, err = c.send(r.ctx, p, request{method: http.MethodPost, path: path})
 		return err == nil && a.status != http.StatusServiceUnavailable

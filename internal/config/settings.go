@@ -34,7 +34,7 @@ func table(c *Config) []setting {
 		{"APP_ADDR", "127.0.0.1:8080", "Address the API listens on; with APP_AUTH=none it must be a loopback address.", address(&c.Addr)},
 		{"APP_OPS_ADDR", "", "Address that serves /metrics and pprof apart from the API; empty for none.", optional(address(&c.OpsAddr))},
 		{"APP_DATABASE_URL", "", "PostgreSQL 15 or newer as postgres://user:password@host:port/database; empty for the embedded one.", optional(location(&db.URL))},
-		{"APP_LISTEN_URL", "", "Direct connection for LISTEN when APP_DATABASE_URL goes through a pooler; empty for the same.", optional(location(&db.ListenURL))},
+		{"APP_LISTEN_URL", "", "Direct connection for LISTEN, migrations and rebuilds when APP_DATABASE_URL goes through a pooler; empty for the same.", optional(location(&db.ListenURL))},
 		{"APP_DATA_DIR", ".data", "Folder where the embedded PostgreSQL lives.", required(&db.DataDir)},
 		{"APP_PG_BINDIR", "", "Folder of the embedded PostgreSQL's binaries; empty to search for the newest.", text(&db.BinDir)},
 		{"APP_AUTH", string(AuthNone), "Access control: none (loopback addresses only), keys or jwt.", oneOf(&c.Auth, AuthNone, AuthKeys, AuthTokens)},

@@ -182,6 +182,7 @@ func TestRightsAreNeitherTooFewNorTooMany(t *testing.T) {
 	execute(t, address, "ALTER TABLE events OWNER TO "+name)
 	want(t, examined(t, as, as)["rights"], Warning, "ownership of events")
 	execute(t, address, "ALTER TABLE events OWNER TO postgres")
+	want(t, privileges{Owner: true}.judge(false), Warning, "Make the role")
 	want(t, privileges{Missing: strings.Fields("a b c d e f g h i j")}.judge(false), Failed, "a, b, c, d, e, f, g, h and 2 more")
 }
 

@@ -21,7 +21,7 @@ func judgePooler(shared, sameAddress bool) Finding {
 	case !shared:
 		return ok("each connection has a server process of its own")
 	case sameAddress:
-		return warning(found, "Set APP_LISTEN_URL to an address that goes straight to PostgreSQL, apply migrations through that one too, "+
+		return warning(found, "Set APP_LISTEN_URL to an address that goes straight to PostgreSQL, which migrations and rebuilds take as well, "+
 			"and set the timeouts on the role (ALTER ROLE app SET statement_timeout = '5s'), where they reach every session.")
 	}
 	return ok(found + "; APP_LISTEN_URL is another address")

@@ -13,6 +13,7 @@ type privileges struct {
 	Role    string   `bun:"role"`
 	Powers  []string `bun:"powers,array"`
 	Owner   bool     `bun:"owner"`
+	Made    bool     `bun:"made"` // there is a role for servers
 	Missing []string `bun:"missing,array"`
 	Excess  []string `bun:"excess,array"`
 }
@@ -25,6 +26,7 @@ SELECT current_user AS role,
       CASE WHEN rolcreatedb THEN 'CREATEDB' END, CASE WHEN rolreplication THEN 'REPLICATION' END,
       CASE WHEN rolbypassrls THEN 'BYPASSRLS' END], NULL)
      FROM pg_roles WHERE rolname = current_user) AS powers,
+  EXISTS (SELECT FROM pg_roles WHERE rolname = 'onepg_server') AS made,
   coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('events')), false) AS owner`
 
 // rightsQuery compares what the role may do with what server_rights lists for a
@@ -95,8 +97,12 @@ func (r privileges) judge(embedded bool) Finding {
 		more = append(more, r.Excess...)
 	}
 	if len(more) > 0 {
+		first := ""
+		if !r.Made {
+			first = "Make the role that the migrations could not make, CREATE ROLE onepg_server NOLOGIN, and as the owner SELECT grant_server_rights(). "
+		}
 		return warning("role "+r.Role+" has more than the server needs: "+listed(more),
-			"Let the server run as a role of its own, CREATE ROLE app LOGIN PASSWORD '…' IN ROLE onepg_server, and apply migrations as the owner "+
+			first+"Let the server run as a role of its own, CREATE ROLE app LOGIN PASSWORD '…' IN ROLE onepg_server, and apply migrations as the owner "+
 				"(APP_AUTO_MIGRATE=false and `app migrate up`): who cannot change the history cannot lose it.")
 	}
 	return ok("role " + r.Role + " may append to the history and not change it")

@@ -159,6 +159,8 @@ func TestAnImportThatDoesNotFitWritesNothing(t *testing.T) {
 		"a payload PostgreSQL cannot use": {0, edit(t, file, 6, "payload", map[string]any{"a": "\x00"}), "import-refused"},
 		"a field is unknown":              {0, edit(t, file, 6, "colour", "red"), "import-unreadable"},
 		"payload_text is not the payload": {0, edit(t, file, 6, "payload_text", `{"a":1}`), "import-unreadable"},
+		"a line is an empty object":       {0, file + "{}\n", "import-unreadable"},
+		"a time is missing":               {0, strings.Replace(file, `,"recorded_at":"`, `,"actor":"`, 1), "import-unreadable"},
 		"a line is cut":                   {0, file[:len(file)-20], "import-unreadable"},
 		"two events are on a line":        {0, strings.Replace(file, "\n", "", 1), "import-unreadable"},
 	} {

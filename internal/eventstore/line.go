@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"onepg/internal/eventsourcing"
 )
 
@@ -63,7 +65,10 @@ func readLine(text []byte) (eventsourcing.Recorded, error) {
 	if decoder.InputOffset() != int64(len(bytes.TrimRight(text, " \t\r\n"))) {
 		return l.Recorded, errors.New("more than one event on a line")
 	}
-	if l.PayloadText != nil {
+	switch {
+	case l.ID == uuid.Nil, l.AggregateID == uuid.Nil, l.Name == "", l.Position == 0, l.Version == 0, l.Payload == nil, l.RecordedAt.IsZero():
+		return l.Recorded, errors.New("not an exported event: a field is missing")
+	case l.PayloadText != nil:
 		var compact bytes.Buffer
 		if err := json.Compact(&compact, []byte(*l.PayloadText)); err != nil || !bytes.Equal(compact.Bytes(), l.Payload) {
 			return l.Recorded, errors.New("payload_text is not the payload")

@@ -34,6 +34,47 @@
 // if that fails too, all its requests fail with "unavailable" and may be
 // repeated. A payload PostgreSQL will not take in spite of our checks is found
 // by halving the batch, and fails alone.
+//
+// # Erasure
+//
+// Events are kept for ever, and people have the right to be forgotten. The
+// program has no command for that; what this design allows is crypto-shredding:
+// encrypt what is personal under a key of that person's own, and forget the key.
+//
+// Keys would be rows of a table beside the log (subject, key, erased_at), wrapped
+// by a master key that the database does not have. A field that its event's
+// definition marks as personal is encrypted after the payload was validated and
+// before [Log.Append], so that the log holds {"subject": …, "sealed": …} in its
+// place; it is decrypted where upcasters run (eventsourcing.Registry.Read), which
+// is the one way from a stored event to a fold, a stream or an export. To erase is
+// to delete the key and to append an event that says so: views, also those of
+// other domains and of later rebuilds, drop what they hold because of that event,
+// snapshots of the aggregate are deleted, and reading an old event gives a fixed
+// word in place of each personal field.
+//
+// What must not be broken, so that this stays possible:
+//
+//   - Seals are over the stored bytes (event_digest), never over what they mean.
+//     Then a forgotten key changes no event, and the chain, app verify and a seal
+//     kept outside hold. For the same reason events are not encrypted anew.
+//   - A known id is recognised by its payload, so encryption must be deterministic
+//     for one event: the nonce comes from the key, the event's id and the field. A
+//     random one would turn every repeated request into event-id-reused.
+//   - Nothing outside the log but caches holds payloads: views, snapshots. They can
+//     be made again from the log, and so also without what was forgotten. A new
+//     table that keeps personal data and has no fold would escape.
+//   - What is not encrypted names nobody: ids, aggregate ids, event names, actors,
+//     metadata. Ids are random and not made from an address; the actor of a token
+//     is its subject and should be a pseudonym. NOTIFY carries ids only.
+//   - No plain hash of personal data is stored: who can guess a name can test it.
+//     A hash of a request, as payments keep for their idempotency keys, would have
+//     to be an HMAC under the subject's key.
+//   - Payloads are in no log line and no error text, and no index is on them.
+//   - Folds must not fail on the fixed word: a rule that a name is valid belongs to
+//     what comes in, not to Evolve.
+//   - An export holds what the log holds, so it is forgotten with the key. One with
+//     plain text (--newest-schema), an SSE client's copy and a backup of the keys are
+//     out of reach: backups of the keys must not outlive the promise to erase.
 package eventstore
 
 import (

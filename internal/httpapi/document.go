@@ -18,6 +18,7 @@ repeated: the answer is then the first one again.
   with the same ids, after Retry-After where it is given.
 * HEAD is answered wherever GET is. Unknown query parameters are refused.
 * Times are RFC 3339 in UTC with microseconds, ids are UUIDs in lower case.
+* This document and the page /docs, which shows it, are public.
 * Ignore fields, events and codes that you do not know: there may be more of
   them one day.`
 
@@ -26,16 +27,21 @@ func commonHeaders() map[string]*huma.Param {
 	text := func(description, example string) *huma.Param {
 		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{example}}}
 	}
+	always := func(p *huma.Param) *huma.Param {
+		p.Required = true
+		return p
+	}
 	soonest := 1.0
 	return map[string]*huma.Param{
-		"X-Request-ID":       text("Names the request in the log: the client's own, or one made here.", "0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0c01"),
-		"ETag":               text("The version, in quotes.", `"3"`),
+		"X-Request-ID":       always(text("Names the request in the log: the client's own, or one made here.", "0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0c01")),
+		"ETag":               always(text("The version, in quotes.", `"3"`)),
 		"Location":           text("Where to read what came of the request.", "/v1/events/0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01"),
 		"Link":               text(`The next page, as rel="next"; only while there is one (RFC 8288).`, `</v1/users?cursor=eyJr>; rel="next"`),
 		"Preference-Applied": text("wait=N, where the views had caught up in time (RFC 7240).", "wait=5"),
-		"WWW-Authenticate":   text("How to prove who one is.", "Bearer"),
+		"WWW-Authenticate":   always(text("How to prove who one is.", "Bearer")),
 		"Cache-Control":      text("How long the answer may be kept.", "private, no-cache"),
 		"Retry-After": {
+			Required:    true,
 			Description: "Seconds after which to repeat the request, with the same ids.",
 			Schema:      &huma.Schema{Type: huma.TypeInteger, Minimum: &soonest, Examples: []any{1}},
 		},

@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"html"
 	"net/http"
@@ -106,5 +108,32 @@ func TestAssetsAreKeptByTheirContent(t *testing.T) {
 		if rec := f.do("GET", "/desk/assets/"+path, ""); rec.Code != 404 {
 			t.Errorf("%s: %d", path, rec.Code)
 		}
+	}
+}
+
+func TestAFileThatIsKeptZippedIsServedEitherWay(t *testing.T) {
+	t.Parallel()
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	if _, err := w.Write([]byte("let a = 1")); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t)
+	assets := f.Pages("/desk", nil).Assets(fstest.MapFS{"a.js.gz": {Data: zipped.Bytes()}})
+	url, err := assets.URL("a.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for accept, want := range map[string]string{"gzip, br": zipped.String(), "": "let a = 1"} {
+		rec := f.do("GET", url, "", "Accept-Encoding: "+accept)
+		if encoding := rec.Header().Get("Content-Encoding"); rec.Body.String() != want || (encoding == "gzip") != (accept != "") ||
+			rec.Header().Get("Vary") != "Accept-Encoding" || !strings.HasPrefix(rec.Header().Get("Content-Type"), "text/javascript") {
+			t.Errorf("%q: %v %q", accept, rec.Header(), rec.Body)
+		}
+	}
+	f = newFixture(t)
+	f.Pages("/desk", nil).Assets(fstest.MapFS{"a.js.gz": {Data: []byte("not zipped")}})
+	if f.Err() == nil {
+		t.Error("a file that cannot be read is served")
 	}
 }

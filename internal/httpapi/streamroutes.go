@@ -17,7 +17,10 @@ func (a *API) EventStream(events *tail.Broadcast) {
 		ID: "stream-events", Scope: "events:read", Summary: "Follow the log",
 		Description: "Server-Sent Events: id is the position, event the event's name, data the recorded event. " +
 			"Starts live, or after a position; without a filter positions come without gaps.",
-		Describe: a.describeStream("The event's name.", reflect.TypeFor[eventsourcing.Recorded]()),
+		Describe: describeStream(func() *huma.Schema {
+			name := &huma.Schema{Type: huma.TypeString, Description: "The event's name."}
+			return messageSchema(name, a.Schemas().Schema(reflect.TypeFor[eventsourcing.Recorded](), true, ""))
+		}),
 	}, events, (*eventStreamInput).read)
 }
 
@@ -44,7 +47,16 @@ func (g *Group) RowStream(rows *tail.Broadcast, row reflect.Type) {
 		Description: "Server-Sent Events, each after GET shows the same: id is the position of the event that changed the row. " +
 			"event is " + tail.RowChanged + " and data the row, or " + tail.RowRemoved + " and data its id. " +
 			"After a position the rows changed since are sent as they are now, each once.",
-		Describe: g.api.describeStream(tail.RowChanged+" or "+tail.RowRemoved+", whose data has the id alone.", row),
+		Describe: describeStream(func() *huma.Schema {
+			id := &huma.Schema{
+				Type: huma.TypeObject, Required: []string{"id"}, AdditionalProperties: false,
+				Properties: map[string]*huma.Schema{"id": uuidText{}.Schema(nil)},
+			}
+			return &huma.Schema{OneOf: []*huma.Schema{
+				messageSchema(&huma.Schema{Type: huma.TypeString, Enum: []any{tail.RowChanged}}, g.api.Schemas().Schema(row, true, "")),
+				messageSchema(&huma.Schema{Type: huma.TypeString, Enum: []any{tail.RowRemoved}}, id),
+			}}
+		}),
 	}, rows, func(in *rowStreamInput) (Resumption, tail.Filter) { return in.Resumption, tail.Filter{} })
 }
 
@@ -52,21 +64,24 @@ type rowStreamInput struct{ Resumption }
 
 // describeStream tells what one message is made of; OpenAPI 3.1 has no word for
 // a stream of them.
-func (a *API) describeStream(event string, data reflect.Type) func(*huma.Operation) {
+func describeStream(message func() *huma.Schema) func(*huma.Operation) {
 	return func(op *huma.Operation) {
-		message := &huma.Schema{
-			Type: huma.TypeObject, Description: "One message of the stream; data is JSON.",
-			Properties: map[string]*huma.Schema{
-				"id":    {Type: huma.TypeInteger, Format: "int64", Description: "A position of the log."},
-				"event": {Type: huma.TypeString, Description: event},
-				"data":  a.Schemas().Schema(data, true, ""),
-			},
-			Required: []string{"id", "event", "data"},
-		}
 		op.Responses[strconv.Itoa(http.StatusOK)] = &huma.Response{
-			Description: "Messages until the client leaves.",
-			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: message}},
+			Description: "Messages until the client leaves; this is one, with its data read as JSON.",
+			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: message()}},
 		}
+	}
+}
+
+func messageSchema(event, data *huma.Schema) *huma.Schema {
+	return &huma.Schema{
+		Type: huma.TypeObject,
+		Properties: map[string]*huma.Schema{
+			"id":    {Type: huma.TypeInteger, Format: "int64", Description: "A position of the log."},
+			"event": event,
+			"data":  data,
+		},
+		Required: []string{"id", "event", "data"},
 	}
 }
 

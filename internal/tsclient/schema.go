@@ -103,7 +103,7 @@ func literals(values []any) string {
 	return strings.Join(texts, " | ")
 }
 
-var identifier = regexp.MustCompile(`^[A-Za-z_$][\w$]*$`) //nolint:gochecknoglobals // compiled once, never changed
+var identifier = regexp.MustCompile(`^[A-Za-z_$][\w$]*$`)
 
 // key is a property's name as it is written.
 func key(name string) string {

@@ -64,7 +64,7 @@ func Write(folder string, files []File) error {
 		return fmt.Errorf("make the folder of the client: %w", err)
 	}
 	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(folder, f.Name), f.Content, fileMode); err != nil { //nolint:gosec // source code is for all to read
+		if err := os.WriteFile(filepath.Join(folder, f.Name), f.Content, fileMode); err != nil {
 			return fmt.Errorf("write the client: %w", err)
 		}
 	}
@@ -83,7 +83,7 @@ func packageJSON(doc node) ([]byte, error) {
 		"type":        "module",
 		"sideEffects": false,
 		"license":     info.node("license").text("name"),
-		"engines":     map[string]string{"node": ">=20"},
+		"engines":     map[string]string{"node": ">=20.3"},
 		"types":       "./index.d.ts",
 		"exports":     map[string]any{".": map[string]string{"types": "./index.d.ts", "default": "./index.js"}},
 	}, "", "  ")

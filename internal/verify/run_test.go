@@ -33,7 +33,7 @@ func TestACleanStoreUnderLiveWritesHasNoFindings(t *testing.T) {
 		defer pace.Stop()
 		for ctx.Err() == nil {
 			<-pace.C
-			if err := s.append(ctx, 100); err != nil && ctx.Err() == nil {
+			if err := errors.Join(s.append(ctx, 10), s.renameSome(ctx, 10)); err != nil && ctx.Err() == nil {
 				written <- err
 				return
 			}
@@ -48,11 +48,12 @@ func TestACleanStoreUnderLiveWritesHasNoFindings(t *testing.T) {
 	go func() { sealed <- sealer.Run(ctx) }()
 
 	began := time.Now()
-	var reports []*verify.Report
-	for range 2 {
-		reports = append(reports, s.verify(s.options()))
-	}
+	report := s.verify(s.options())
 	took := time.Since(began)
+	var head int64
+	if err := s.db.NewRaw(`SELECT "position" FROM event_log_head`).Scan(t.Context(), &head); err != nil {
+		t.Fatal(err)
+	}
 	cancel()
 	stop()
 	for _, done := range []chan error{written, sealed} {
@@ -60,18 +61,16 @@ func TestACleanStoreUnderLiveWritesHasNoFindings(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for i, report := range reports {
-		if !report.OK() {
-			t.Fatalf("run %d: %+v", i, report.Findings)
-		}
-		if report.Events < int64(size) || report.Events != report.To || report.CheckedTo != report.To || report.Rows == 0 || report.Seals < int64(size/1000) {
-			t.Errorf("run %d looked at too little: %+v", i, report)
-		}
+	if !report.OK() {
+		t.Fatalf("%+v", report.Findings)
 	}
-	if reports[1].To == reports[0].To {
+	if report.Events < int64(size) || report.Events != report.To || report.CheckedTo != report.To || report.Rows == 0 || report.Seals < int64(size/1000) {
+		t.Errorf("it looked at too little: %+v", report)
+	}
+	if head == report.To {
 		t.Error("nothing was written meanwhile")
 	}
-	t.Logf("2 runs over %d to %d events in %s", reports[0].To, reports[1].To, took)
+	t.Logf("%d events in %s, in which %d more were recorded", report.To, took, head-report.To)
 }
 
 func TestASealKeptOutsideProvesTheLog(t *testing.T) {

@@ -188,6 +188,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := r.begin(ctx); err != nil {
 		return r.report, err
 	}
+	r.checked(r.report.CheckedTo) // some of the questions take a while
 	for _, c := range checks() {
 		if err := r.ask(ctx, c); err != nil {
 			return r.report, err

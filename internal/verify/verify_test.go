@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,20 @@ func (s *store) append(ctx context.Context, n int) error {
 		}
 	}
 	return nil
+}
+
+// renameSome changes n of all users, so that rows are at work while they are
+// looked at.
+func (s *store) renameSome(ctx context.Context, n int) error {
+	batch := make([]eventsourcing.Event, n)
+	for i := range batch {
+		nth := rand.IntN(len(s.ids)/7) * 7 // the first of seven is never deleted
+		batch[i] = eventsourcing.Event{
+			ID: uuid.New(), AggregateID: s.ids[nth], Actor: "test", Name: "user.updated", Payload: json.RawMessage(`{"name":"Anew"}`),
+		}
+	}
+	_, err := s.log.Append(ctx, batch)
+	return err
 }
 
 // fill makes a store of n events whose view has caught up, sealed but for the

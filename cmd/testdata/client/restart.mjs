@@ -69,6 +69,18 @@ assert.equal(paid.status, "completed");
 const ids = Array.from({ length: 10_000 }, uuidv7);
 assert.ok(ids.every((id, i) => /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id) && (i === 0 || ids[i - 1] < id)));
 
+// A server that says when to come back is asked then, for the same thing.
+const asked = [];
+const busy = () => new Response('{"code":"unavailable","title":"Unavailable","status":503}', { status: 503, headers: { "Retry-After": "1" } });
+const patient = new Client({ baseUrl, fetch: (url, init) => (asked.push({ at: Date.now(), body: init.body }) < 3 ? Promise.resolve(busy()) : fetch(url, init)) });
+await patient.append("users", { name: "user.created", payload: { name: "Late", email: "late@example.com" } });
+assert.equal(asked.length, 3);
+assert.equal(new Set(asked.map((a) => a.body)).size, 1);
+assert.ok(asked[1].at - asked[0].at >= 990 && asked[2].at - asked[1].at >= 990);
+// One that is called off is not waited for, and a mistake is not repeated.
+const refused = new Client({ baseUrl, fetch: () => Promise.resolve(busy()) });
+await assert.rejects(refused.request("GET /v1/views", { signal: AbortSignal.timeout(50) }), { name: "TimeoutError" });
+
 // A stream ends when it is told to.
 stop.abort();
 await Promise.all([following, watching]);

@@ -3,7 +3,8 @@
 //
 // It is the model for a domain without rules of its own; payments is the one
 // for a domain with rules. To make another: copy this folder, rename, write its
-// migration for the view's table, and add its New to cmd/domains.go.
+// migration for the view's table, which ends with SELECT grant_view('…') for
+// servers of least right, and add its New to cmd/domains.go.
 //
 //	events.go      what can happen to a user
 //	state.go       what a user is after it: the row and its fold

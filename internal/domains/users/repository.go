@@ -47,8 +47,7 @@ func (r repository) find(ctx context.Context, id uuid.UUID) (user *User, known b
 
 // locked tells which of the users the view has a lock of.
 //
-// Why OFFSET 0: it makes PostgreSQL look each of them up. Its other way, which it
-// takes when it does not know how large the table is, is to read all locks.
+// Why OFFSET 0: to look each up, as in withIDs.
 func (r repository) locked(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	var known []uuid.UUID
 	err := r.db.NewRaw(`SELECT i.id FROM unnest(?::uuid[]) AS i (id)
@@ -65,9 +64,15 @@ func (r repository) locked(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]
 }
 
 // withIDs gives those of the users that exist.
+//
+// Why LATERAL and LIMIT: it makes PostgreSQL look each id up. With the ids as a
+// list it reads the whole table where it takes that for cheaper: 20,000 users for
+// the sake of 100.
 func (r repository) withIDs(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*User, error) {
 	var rows []*User
-	if err := r.db.NewSelect().Model(&rows).Where("id = ANY (?::uuid[])", pgdialect.Array(ids)).Scan(ctx); err != nil {
+	err := r.db.NewSelect().Model(&rows).ModelTableExpr(`unnest(?::uuid[]) AS i (id)
+	 CROSS JOIN LATERAL (SELECT * FROM users u WHERE u.id = i.id LIMIT 1) AS "user"`, pgdialect.Array(ids)).Scan(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("read %d users: %w", len(ids), err)
 	}
 	users := make(map[uuid.UUID]*User, len(rows))

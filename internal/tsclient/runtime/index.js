@@ -60,18 +60,22 @@ export class Client {
         this.#options = options;
     }
     async append(domain, events, options = {}) {
-        const withIds = (event) => ({ id: uuidv7(), aggregate_id: uuidv7(), ...event });
+        const withIds = (event) => ({
+            ...event,
+            id: event.id ?? uuidv7(),
+            aggregate_id: event.aggregate_id ?? uuidv7(),
+        });
         const header = {};
         if (options.ifMatch !== undefined)
             header["If-Match"] = `"${options.ifMatch}"`;
         if (options.wait !== undefined)
             header["Prefer"] = `wait=${options.wait}`;
         const answer = await this.#json(`POST /v1/${domain}/events`, {
-            body: Array.isArray(events) ? events.map(withIds) : withIds(events),
+            body: isList(events) ? events.map(withIds) : withIds(events),
             header,
             signal: options.signal,
         });
-        return Array.isArray(events) ? answer.events : answer;
+        return isList(events) ? answer.events : answer;
     }
     /** Sends a request to a route of the API and gives its answer. */
     request(route, ...[input]) {
@@ -293,6 +297,10 @@ async function* messages(body, place, watchdog) {
             data = [];
         }
     }
+}
+/** Array.isArray, also for a list that is read only. */
+function isList(value) {
+    return Array.isArray(value);
 }
 /** Whether, and after how many milliseconds, to try again. */
 function pauseAfter(attempt, error) {

@@ -85,6 +85,11 @@ type DraftOf<E, Creating> = E extends { name: string }
         : { aggregate_id: string })
   : never;
 
+interface Ids {
+  id?: string | undefined;
+  aggregate_id?: string | undefined;
+}
+
 /** What a request is made of besides its route. */
 export type Input<R extends keyof Routes> = Part<"path", Routes[R]["path"]> &
   Part<"query", Routes[R]["query"]> &
@@ -153,17 +158,21 @@ export class Client {
    */
   append<D extends keyof Posts>(domain: D, event: Draft<D>, options?: AppendOptions): Promise<Receipt>;
   append<D extends keyof Posts>(domain: D, events: ReadonlyArray<Draft<D>>, options?: AppendOptions): Promise<Receipt[]>;
-  async append(domain: string, events: object | readonly object[], options: AppendOptions = {}): Promise<Receipt | Receipt[]> {
-    const withIds = (event: object) => ({ id: uuidv7(), aggregate_id: uuidv7(), ...event });
+  async append(domain: string, events: Ids | readonly Ids[], options: AppendOptions = {}): Promise<Receipt | Receipt[]> {
+    const withIds = (event: Ids) => ({
+      ...event,
+      id: event.id ?? uuidv7(),
+      aggregate_id: event.aggregate_id ?? uuidv7(),
+    });
     const header: Record<string, string> = {};
     if (options.ifMatch !== undefined) header["If-Match"] = `"${options.ifMatch}"`;
     if (options.wait !== undefined) header["Prefer"] = `wait=${options.wait}`;
     const answer = await this.#json(`POST /v1/${domain}/events`, {
-      body: Array.isArray(events) ? events.map(withIds) : withIds(events),
+      body: isList(events) ? events.map(withIds) : withIds(events),
       header,
       signal: options.signal,
     });
-    return Array.isArray(events) ? (answer as { events: Receipt[] }).events : (answer as Receipt);
+    return isList(events) ? (answer as { events: Receipt[] }).events : (answer as Receipt);
   }
 
   /** Sends a request to a route of the API and gives its answer. */
@@ -395,6 +404,11 @@ async function* messages(
       data = [];
     }
   }
+}
+
+/** Array.isArray, also for a list that is read only. */
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value);
 }
 
 /** Whether, and after how many milliseconds, to try again. */

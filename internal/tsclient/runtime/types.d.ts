@@ -67,7 +67,7 @@ export type Listed = {
   method: string;
   payment_id: string;
   /** When it came to its status; null while it is only initiated */
-  processed_at: string;
+  processed_at: string | null;
   /** Why it failed */
   reason?: string;
   requires_review: boolean;
@@ -83,7 +83,7 @@ export type LogPageBody = {
   next_cursor: string | null;
 };
 
-/** Circumstances: the fields named here and whatever else the client keeps. trace_id is taken from the request's traceparent header unless it is given. */
+/** Circumstances: the fields named here and whatever else the client keeps. Unless they are given, trace_id, correlation_id and causation_id are taken from the request's headers traceparent, X-Correlation-ID and X-Causation-ID. */
 export type Metadata = {
   /** The event or command that made this one happen. */
   causation_id?: string;
@@ -454,7 +454,7 @@ export type RetriedBody = {
   retried: number;
 };
 
-export type RevertInputBody = {
+export type RevertBody = {
   /** The id of the event that will be appended, made by the client: a repeated request answers as the first did. */
   id: string;
   /** The version the row is put back to. */
@@ -463,7 +463,7 @@ export type RevertInputBody = {
 
 export type ReviewBody = {
   /** Why, for people. */
-  note?: string;
+  note?: string | null;
 };
 
 export type Revision = RecordedEvent & ({
@@ -594,6 +594,10 @@ export type UsersEvent = UserCreated | UserUpdated | UserDeleted;
 
 /** Headers that every request may have. */
 export type CommonHeader = {
+  /** The event or command that made the request happen, in visible ASCII characters. Becomes metadata.causation_id of the events that the request makes, unless they have one. */
+  "X-Causation-ID"?: string;
+  /** The story that the request belongs to, in visible ASCII characters. Becomes metadata.correlation_id of the events that the request makes, unless they have one. */
+  "X-Correlation-ID"?: string;
   /** A name for the request of the client's own, in visible ASCII characters. The answer repeats it. */
   "X-Request-ID"?: string;
   /** W3C Trace Context. Its trace id becomes metadata.trace_id of the events that the request makes. */
@@ -658,10 +662,12 @@ export interface Routes {
     answer: RecordedEvent;
     problem: "bad-parameter" | "forbidden" | "headers-too-large" | "internal" | "not-found" | "rate-limited" | "too-large" | "unauthenticated" | "unavailable";
   };
-  /** List payments, newest first. One page of the view, by the time of initiation. */
+  /** List payments, newest first. One page of the view, by the time of initiation. With as_of the list as it was at that time, in the order of ids. */
   "GET /v1/payments": {
     path: Record<string, never>;
     query: {
+      /** The list as it was at this time, ordered by id; only limit and cursor go with it. */
+      as_of?: string;
       /** Opaque: next_cursor of the page before, with the same filters and sort. */
       cursor?: string;
       /** Only payments of this customer. */
@@ -692,15 +698,19 @@ export interface Routes {
     answer: DayOutputBody;
     problem: "bad-parameter" | "forbidden" | "headers-too-large" | "internal" | "rate-limited" | "too-large" | "unauthenticated" | "unavailable";
   };
-  /** One payment. With min_version and Prefer: wait=N the answer waits until the view shows that version. After a command nobody needs this: its answer has the state already. */
+  /** One payment. With min_version and Prefer: wait=N the answer waits until the view shows that version. After a command nobody needs this: its answer has the state already. With version or as_of the payment as it was then, from the events alone, with the name its customer had. */
   "GET /v1/payments/{payment_id}": {
     path: {
       /** The payment's id. */
       payment_id: string;
     };
     query: {
+      /** The row as it was at this time, events of that microsecond included. */
+      as_of?: string;
       /** Answer only when the view shows this version or a later one. */
       min_version?: number;
+      /** The row as the event of this version left it. */
+      version?: number;
     };
     header: CommonHeader & {
       /** wait=N: wait up to N seconds, at most 30 (RFC 7240). */
@@ -726,6 +736,23 @@ export interface Routes {
     body: ReviewBody | undefined;
     answer: CommandOutputBody;
     problem: "bad-parameter" | "forbidden" | "headers-too-large" | "idempotency-key-reused" | "internal" | "malformed-body" | "not-found" | "payment-already-completed" | "payment-already-failed" | "payment-already-rejected" | "payment-not-pending-review" | "rate-limited" | "request-timeout" | "too-large" | "unauthenticated" | "unavailable" | "unsupported-media-type" | "validation-failed" | "version-conflict";
+  };
+  /** What happened to a payment, and when. The payment's events, newest first, each with its changes. */
+  "GET /v1/payments/{payment_id}/history": {
+    path: {
+      /** The payment's id. */
+      payment_id: string;
+    };
+    query: {
+      /** Opaque: next_cursor of the page before, with the same filters and sort. */
+      cursor?: string;
+      /** How many items at most. */
+      limit?: number;
+    };
+    header: CommonHeader;
+    body: undefined;
+    answer: PageRevision;
+    problem: "bad-parameter" | "forbidden" | "headers-too-large" | "internal" | "not-found" | "rate-limited" | "too-large" | "unauthenticated" | "unavailable";
   };
   /** Pay. Initiates the payment if it is new, assesses its risk, and completes it, fails it or flags it for review. The answer has the payment as it stands then, so there is nothing to read after the write. The same Idempotency-Key with the same body answers the same again. With Prefer: wait=N the answer comes when every view of the domain shows the events, or after N seconds. */
   "POST /v1/payments/{payment_id}/process": {
@@ -849,7 +876,7 @@ export interface Routes {
       /** wait=N: wait up to N seconds, at most 30 (RFC 7240). */
       Prefer?: string;
     };
-    body: RevertInputBody;
+    body: RevertBody;
     answer: Receipt;
     problem: "bad-parameter" | "event-id-reused" | "forbidden" | "headers-too-large" | "internal" | "malformed-body" | "not-found" | "rate-limited" | "request-timeout" | "too-large" | "unauthenticated" | "unavailable" | "unsupported-media-type" | "validation-failed" | "version-conflict";
   };
