@@ -27,7 +27,7 @@ func appFaults() []scenario {
 // rng is a source of choices of the scenario's own.
 func (r *run) rng() *rand.Rand {
 	h := fnv.New64()
-	_, _ = h.Write([]byte(r.scenario.name)) // a hash takes everything
+	_, _ = h.Write([]byte(r.name)) // a hash takes everything
 	return rand.New(rand.NewPCG(r.seed, h.Sum64()))
 }
 

@@ -139,7 +139,7 @@ func (o *op) read(body []byte) {
 	if json.Unmarshal(body, &all) != nil {
 		return // no receipts; the check will tell
 	}
-	if o.Receipts = all.Events; all.receipt.ID != "" {
+	if o.Receipts = all.Events; all.ID != "" {
 		o.Receipts = []receipt{all.receipt}
 	}
 }

@@ -61,7 +61,7 @@ func (r *run) startLoad(workers int) *load {
 	for i := range workers {
 		w := &worker{load: l, client: newClient(fmt.Sprintf("worker-%d", i), r.log), random: rand.New(rand.NewPCG(r.seed, uint64(i)))}
 		l.workers.Go(func() {
-			defer w.client.close()
+			defer w.close()
 			w.live(r.ctx)
 		})
 	}
@@ -212,9 +212,10 @@ func (w *worker) race(ctx context.Context) {
 		name = "user.created"
 	}
 	o := w.persist(ctx, single(w.event(name, at, &expected)))
-	if o.Outcome == succeeded {
+	switch o.Outcome {
+	case succeeded:
 		at.reached(expected + 1)
-	} else if o.Outcome == refused {
+	case refused, unknown:
 		w.look(ctx, at)
 	}
 }

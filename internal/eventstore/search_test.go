@@ -137,18 +137,17 @@ func TestASearchWithoutAnIndexIsBounded(t *testing.T) {
 		"by cause":       {CorrelationID: "story-5", CausationID: "cause-10", After: 500, Rising: true, Limit: 50},
 	} {
 		s.Window = 2000 // of so small a log; the default would be all of it
-		if plan := explain(t, db, l, s); strings.Contains(plan, "Seq Scan") || !strings.Contains(plan, "Index Scan") {
+		if plan := explain(t, db, s); strings.Contains(plan, "Seq Scan") || !strings.Contains(plan, "Index Scan") {
 			t.Errorf("%s: %s", what, plan)
 		}
 	}
 }
 
 // explain gives the plan of the statement that a search sends.
-func explain(t *testing.T, db *bun.DB, l *eventstore.Log, s eventstore.Search) string {
+func explain(t *testing.T, db *bun.DB, s eventstore.Search) string {
 	t.Helper()
 	hook := &lastQuery{}
-	db.AddQueryHook(hook)
-	if _, err := l.Search(t.Context(), s); err != nil {
+	if _, err := openOn(t, db.WithQueryHook(hook)).Search(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string
