@@ -89,13 +89,18 @@
 //	     internal/tail TestClientsThatStopReadingAreDroppedWhileOthersFlow
 //	P14  time travel gives what was true then
 //	     internal/app TestAThousandMomentsEqualAPlainFold TestTheHistoryOfARowRebuildsIt
+//	     internal/app TestAPaymentIsReadAsTheViewShowedIt TestTheHistoryOfAPaymentRebuildsIt
 //	P15  history cannot be changed, and tampering is found
 //	     internal/eventstore TestHistoryCannotBeChanged TestSealsCannotBeChanged
 //	     internal/verify TestTamperingIsFoundAndLocated TestASealKeptOutsideProvesTheLog
 //	P16  bad input harms nothing
-//	     internal/app TestBadBodiesAreRefusedAndStoreNothing TestLegalOdditiesReadBackExactly
+//	     internal/app TestABodyThatIsNotJSONIsRefused TestABodyThatBreaksTheRulesIsRefusedWithEveryMistake
+//	     internal/app TestAnEventThatDoesNotFitTheLogIsRefused TestLegalOdditiesReadBackExactly
+//	     internal/app TestWhatHTTPCanCarryIsRefused TestSlowClientsAreCutOff TestBadParametersAreRefused
+//	     internal/app TestLimitsHoldToTheByte TestGarbageInTheChannelsIsCountedAndIgnored
+//	     internal/app TestValidRequestsNeverFailTheServer TestInvalidRequestsAreRefused
 //	     internal/httpapi TestHostileFramingGetsAProblem TestConnectionIsUsableAfterARefusal
-//	     internal/strictjson FuzzParse TestHostileBodiesAreRefusedInBoundedTime
+//	     internal/strictjson FuzzParse FuzzAcceptedIsStored TestHostileBodiesAreRefusedInBoundedTime
 //	     internal/listener TestGarbageFromAnyRoleIsCountedAndWakesNobody
 //	P17  the recorded actor is the credential's
 //	     internal/app TestTheRecordedActorIsTheCredentials
