@@ -34,6 +34,13 @@ func (p *progress) known(view string) bool {
 	return ok
 }
 
+// position is how far a view has come; 0 for one that nobody knows.
+func (p *progress) position(view string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.positions[view]
+}
+
 // advance takes a view forward.
 func (p *progress) advance(view string, position int64) {
 	p.mu.Lock()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// prepareVisible measures the time from an append's answer until GET shows the
-// row, while events come at a steady rate: with notifications, and without, when
+// prepareVisible measures the time from an append's answer to that of a GET
+// which waits for the row, while events come at a steady rate: with notifications, and without, when
 // only the program's timer tells it to look.
 func prepareVisible(ctx context.Context, s *stage) ([]subject, error) {
 	program, err := s.program(ctx, "visible")
@@ -17,7 +17,7 @@ func prepareVisible(ctx context.Context, s *stage) ([]subject, error) {
 		return nil, err
 	}
 	normal, high := s.options.Rate, s.options.Rate*5
-	at := func(rate float64) string { return fmt.Sprintf("append's answer to GET at %s events/s", number(rate)) }
+	at := func(rate float64) string { return fmt.Sprintf("append's answer to that of GET with min_version at %s events/s", number(rate)) }
 	return []subject{
 		{
 			name: "visible", what: at(normal), unit: millis,
@@ -43,7 +43,9 @@ func (s *stage) watching(program *server, rate float64) func(context.Context) (s
 	const watchers, others = 16, 64
 	const watched = 100 // appends a second: watching is requests too
 	request, marks := newRequest(http.MethodPost, "/v1/users/events", userCreated, 0)
-	get, gap := newRequest(http.MethodGet, "/v1/users/"+freshID, "", 0)
+	// Why not a plain GET again and again: that is load of its own, and nobody
+	// has to read like that.
+	get, gap := newRequest(http.MethodGet, "/v1/users/"+freshID+"?min_version=1", "", 0, "Prefer: wait=5")
 	watch := load{
 		Connections: watchers, Request: request, Marks: marks, Status: http.StatusCreated, Rate: min(watched, rate/2),
 		// Why not shorter: without notifications a row takes up to a second.
