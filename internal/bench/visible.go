@@ -17,7 +17,9 @@ func prepareVisible(ctx context.Context, s *stage) ([]subject, error) {
 		return nil, err
 	}
 	normal, high := s.options.Rate, s.options.Rate*5
-	at := func(rate float64) string { return fmt.Sprintf("append's answer to that of GET with min_version at %s events/s", number(rate)) }
+	at := func(rate float64) string {
+		return fmt.Sprintf("append's answer to that of GET with min_version at %s events/s", number(rate))
+	}
 	return []subject{
 		{
 			name: "visible", what: at(normal), unit: millis,
