@@ -196,7 +196,7 @@ func (c *client) run(ctx context.Context, begin time.Time) error {
 			return nil
 		}
 		c.stamp(number)
-		took, err := c.once(ctx, start)
+		took, err := c.once(start)
 		if err != nil {
 			return err
 		}
@@ -222,7 +222,7 @@ func (c *client) next(ctx context.Context) time.Time {
 }
 
 // once sends one request and gives how long it, or the watch after it, took.
-func (c *client) once(ctx context.Context, start time.Time) (time.Duration, error) {
+func (c *client) once(start time.Time) (time.Duration, error) {
 	status, err := c.conn.do(c.Request)
 	if err != nil {
 		return 0, err
