@@ -148,6 +148,9 @@ func restore(r *run) {
 	r.Cleanup(func() { _ = other.close() })
 	_, err = other.admin.ExecContext(r.ctx, `CREATE DATABASE `+r.database)
 	r.must(err)
+	// A dump of one database names roles and holds none.
+	_, err = other.admin.ExecContext(r.ctx, `CREATE ROLE onepg_server NOLOGIN`)
+	r.must(err)
 	libpq := func(c *cluster) string {
 		return "host=" + filepath.Dir(c.socket()) + " port=5432 user=postgres dbname=" + r.database
 	}
