@@ -131,7 +131,10 @@ func (b batch) retry(ctx context.Context) (result, error) {
 			return r, err
 		}
 	}
-	return r, nil
+	if r.retried == 0 {
+		return r, nil
+	}
+	return r, b.advance(ctx, r)
 }
 
 // retryOne applies the parked event and those behind it. When that succeeds, or

@@ -33,6 +33,9 @@ func TestABatchReadsNoMoreLocksThanItHasAggregates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Exec(`INSERT INTO view_locks (view, aggregate_id, version) SELECT 'things', gen_random_uuid(), 1 FROM generate_series(1, 20000)`)
+	// With nothing parked a batch presumes the locks and does not look.
+	w.Exec(`INSERT INTO view_parked (view, aggregate_id, event_id, "position", version, error, attempts)
+	 VALUES ('things', gen_random_uuid(), gen_random_uuid(), 1, 1, '', 5)`)
 	for range 300 {
 		w.append(uuid.New(), made{})
 	}

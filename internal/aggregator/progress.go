@@ -21,10 +21,31 @@ type progress struct {
 	mu        sync.Mutex
 	positions map[string]int64
 	moved     chan struct{} // closed and replaced when a position changes
+	wanted    map[string]chan struct{}
 }
 
 func newProgress() *progress {
-	return &progress{positions: make(map[string]int64), moved: make(chan struct{})}
+	return &progress{positions: make(map[string]int64), moved: make(chan struct{}), wanted: make(map[string]chan struct{})}
+}
+
+// want gives the channel that says, once, that somebody waits for the view.
+func (p *progress) want(view string) chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wanted[view] == nil {
+		p.wanted[view] = make(chan struct{}, 1)
+	}
+	return p.wanted[view]
+}
+
+// hurry says that somebody waits for the views.
+func (p *progress) hurry(views []string) {
+	for _, v := range views {
+		select {
+		case p.want(v) <- struct{}{}:
+		default: // it was said already
+		}
+	}
 }
 
 func (p *progress) known(view string) bool {
@@ -133,6 +154,7 @@ func (r *Runner) WaitPosition(ctx context.Context, views []string, position int6
 		if ok {
 			return true
 		}
+		r.progress.hurry(views)
 		select {
 		case <-moved:
 		case <-look.C:
