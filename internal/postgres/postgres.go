@@ -141,7 +141,7 @@ func Open(ctx context.Context, o Options) (*bun.DB, error) {
 	pool.SetConnMaxIdleTime(max(o.MaxIdleTime, 0))
 	var options []bun.DBOption
 	if o.PoolWait > 0 {
-		options = append(options, bun.WithConnResolver(&patient{pool: pool, wait: o.PoolWait}))
+		options = append(options, bun.WithConnResolver(newPatient(pool, o)))
 	}
 	db := bun.NewDB(pool, pgdialect.New(), options...)
 	if err := checkVersion(ctx, db); err != nil {
