@@ -107,7 +107,7 @@ func (m *memory) Existing(_ context.Context, q aggregator.Existing) (ids []uuid.
 func (m *memory) Each(_ context.Context, r aggregator.PastRange, f func(eventsourcing.Recorded, any, error) error) error {
 	for _, id := range r.AggregateIDs {
 		for i, e := range m.events {
-			if e.AggregateID != id || r.Position > 0 && e.Position > r.Position || r.Version > 0 && e.Version > r.Version {
+			if e.AggregateID != id || e.Version < r.From || r.Position > 0 && e.Position > r.Position || r.Version > 0 && e.Version > r.Version {
 				continue
 			}
 			broken, _ := m.payloads[i].(error)

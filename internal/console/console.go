@@ -97,9 +97,9 @@ type Access interface {
 type Domain struct {
 	Name   string
 	Events []eventsourcing.EventType
-	// Steps gives the last changes of an aggregate; see aggregator.View.Steps.
-	// Nil where no view folds the domain's events.
-	Steps func(ctx context.Context, id uuid.UUID, before, limit int) ([]aggregator.Step, error)
+	// Timeline is what the aggregates were. It has no Steps where no view folds
+	// the domain's events.
+	Timeline aggregator.Timeline
 	// Revert puts an aggregate back; nil where that is not possible.
 	Revert func(ctx context.Context, id uuid.UUID, in *httpapi.RevertRequest) (*httpapi.Reverted, error)
 	// ReadEvents holds events to the rules of the domain's append route; nil where
