@@ -60,8 +60,8 @@ type PastRange struct {
 //
 // What is asked costs reading the aggregates' events up to then; memory holds
 // the rows of the answer and one event. The next question about the same one
-// aggregate costs a hundred events, for some of its rows are remembered, at most
-// 512 of all aggregates together.
+// aggregate costs 25 events, for some of its rows are remembered, at most
+// 2,048 of all aggregates together.
 type Past[Row any] struct {
 	aggregate string
 	log       PastLog
@@ -198,7 +198,7 @@ func (p Past[Row]) unfold(
 	return u, err
 }
 
-// Reach folds an aggregate on towards a version, by at most a hundred events, and
+// Reach folds an aggregate on towards a version, by at most 25 events, and
 // gives the version it came to. Once it gives the version itself, what made it
 // is near: [Past.History] of that one change folds no more than that again. So a
 // long history can be looked into without one long question.
