@@ -54,6 +54,7 @@ type memory struct {
 	events   []eventsourcing.Recorded
 	payloads []any
 	width    int
+	read     int // events handed out
 }
 
 func (m *memory) add(id uuid.UUID, payloads ...any) {
@@ -110,6 +111,7 @@ func (m *memory) Each(_ context.Context, r aggregator.PastRange, f func(eventsou
 			if e.AggregateID != id || e.Version < r.From || r.Position > 0 && e.Position > r.Position || r.Version > 0 && e.Version > r.Version {
 				continue
 			}
+			m.read++
 			broken, _ := m.payloads[i].(error)
 			if m.payloads[i] == nil {
 				return fault.Wrap(eventsourcing.ErrUnknown, fault.Unavailable, "unavailable", "A newer program.")
