@@ -11,9 +11,16 @@ import (
 	"onepg/internal/eventsourcing"
 )
 
-// ask puts a question about the past, and gives the answer as text. It spoils
-// the rows that it was given, as their owner may.
-func ask(t *rapid.T, past aggregator.Past[account], question string, id uuid.UUID, n, limit int) string {
+// question is one about the past of an aggregate.
+type question struct {
+	about    string
+	id       uuid.UUID
+	n, limit int
+}
+
+// ask gives the answer as text. It spoils the rows that it was given, as their
+// owner may.
+func (q question) ask(t *rapid.T, past aggregator.Past[account]) string {
 	shown := func(row *account) string {
 		if row == nil {
 			return "none"
@@ -22,15 +29,15 @@ func ask(t *rapid.T, past aggregator.Past[account], question string, id uuid.UUI
 		*row = account{-1, -1}
 		return text
 	}
-	switch question {
+	switch q.about {
 	case "version":
-		row, position, err := past.AtVersion(t.Context(), id, n)
+		row, position, err := past.AtVersion(t.Context(), q.id, q.n)
 		return fmt.Sprint(shown(row), position, err)
 	case "position":
-		row, version, err := past.AtPosition(t.Context(), id, int64(n))
+		row, version, err := past.AtPosition(t.Context(), q.id, int64(q.n))
 		return fmt.Sprint(shown(row), version, err)
 	default:
-		changes, err := past.History(t.Context(), id, n, limit)
+		changes, err := past.History(t.Context(), q.id, q.n, q.limit)
 		text := fmt.Sprint(err)
 		for _, c := range changes {
 			text += fmt.Sprint("; ", c.Event.Version, c.Event.ID, c.Err)
@@ -70,14 +77,18 @@ func TestWhatIsRememberedChangesNoAnswer(t *testing.T) {
 		for range rapid.IntRange(1, 20).Draw(t, "questions") {
 			grown := rapid.SampledFrom([]int{0, 1, 24, 25, 26, 60}).Draw(t, "grown")
 			log.add(rapid.SampledFrom(ids).Draw(t, "grows"), rapid.SliceOfN(payload, grown, grown).Draw(t, "events")...)
-			id, question := rapid.SampledFrom(ids).Draw(t, "id"), rapid.SampledFrom([]string{"version", "position", "history", "reach"}).Draw(t, "question")
-			n, limit := rapid.IntRange(0, len(log.events)+2).Draw(t, "n"), rapid.IntRange(1, 60).Draw(t, "limit")
-			if question == "reach" {
-				_, _ = past.Reach(t.Context(), id, n)
+			q := question{
+				about: rapid.SampledFrom([]string{"version", "position", "history", "reach"}).Draw(t, "about"),
+				id:    rapid.SampledFrom(ids).Draw(t, "id"),
+				n:     rapid.IntRange(0, len(log.events)+2).Draw(t, "n"),
+				limit: rapid.IntRange(1, 60).Draw(t, "limit"),
+			}
+			if q.about == "reach" {
+				_, _ = past.Reach(t.Context(), q.id, q.n)
 				continue
 			}
-			if got, want := ask(t, past, question, id, n, limit), ask(t, pastOf(log), question, id, n, limit); got != want {
-				t.Fatalf("%s %d by %d of %v:\n got %s\nwant %s", question, n, limit, id, got, want)
+			if got, want := q.ask(t, past), q.ask(t, pastOf(log)); got != want {
+				t.Fatalf("%+v:\n got %s\nwant %s", q, got, want)
 			}
 		}
 	})
