@@ -26,8 +26,8 @@
 // been counted in an append-only log never changes. Neither does what an
 // aggregate was: a long history is added up once, by as many requests as it
 // takes, and the slider goes on from what is remembered of it. With a million
-// events stored every page takes less than 100 ms of the server's time on two
-// cores, half of it where a search finds next to nothing, and mostly 5 ms.
+// events stored every page takes less than 100 ms of the server's time on two idle
+// cores: half of it where a search finds next to nothing, and mostly 5.
 package console
 
 import (
