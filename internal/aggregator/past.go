@@ -2,7 +2,9 @@ package aggregator
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,11 +39,12 @@ type Existing struct {
 }
 
 // PastRange selects events: those of the aggregates, one aggregate after the
-// other and each in the order of its versions, up to and including a position
-// or a version. A bound of 0 is none.
+// other and each in the order of its versions, from a version on, and up to and
+// including a position or a version. A bound of 0 is none.
 type PastRange struct {
 	Aggregate    string
 	AggregateIDs []uuid.UUID
+	From         int
 	Position     int64
 	Version      int
 }
@@ -56,10 +59,13 @@ type PastRange struct {
 // an event which only a newer program knows.
 //
 // What is asked costs reading the aggregates' events up to then; memory holds
-// the rows of the answer and one event.
+// the rows of the answer and one event. The next question about the same one
+// aggregate costs 25 events, for some of its rows are remembered, at most
+// 2,048 of all aggregates together.
 type Past[Row any] struct {
 	aggregate string
 	log       PastLog
+	marks     *marks[Row]
 	apply     func(row *Row, e eventsourcing.Recorded, payload any, broken error) (*Row, error)
 }
 
@@ -67,7 +73,7 @@ type Past[Row any] struct {
 // and evolve.
 func PastOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], log PastLog) Past[Row] {
 	return Past[Row]{
-		aggregate: aggregate, log: log,
+		aggregate: aggregate, log: log, marks: new(marks[Row]),
 		apply: func(row *Row, e eventsourcing.Recorded, payload any, broken error) (*Row, error) {
 			read := func(eventsourcing.Recorded) (eventsourcing.Recorded, any, error) { return e, payload, broken }
 			return step(row, e, evolve, projection{read: read})
@@ -80,11 +86,12 @@ type unfolding[Row any] struct {
 	row      *Row
 	version  int         // of the last event, applied or not
 	position int64       // of the same
+	event    uuid.UUID   // its id
 	failed   *EventError // the first that could not be applied; the row stays what it was
 }
 
 func (p Past[Row]) step(u *unfolding[Row], e eventsourcing.Recorded, payload any, broken error) {
-	u.version, u.position = e.Version, e.Position
+	u.version, u.position, u.event = e.Version, e.Position, e.ID
 	if u.failed != nil {
 		return
 	}
@@ -116,7 +123,7 @@ func (p Past[Row]) Version(ctx context.Context, id uuid.UUID) (int, error) {
 // the position of that event. It is a fault of kind NotFound if there is no such
 // version, and Gone if that event was the aggregate's end.
 func (p Past[Row]) AtVersion(ctx context.Context, id uuid.UUID, version int) (*Row, int64, error) {
-	u, err := p.unfold(ctx, PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Version: version})
+	u, err := p.at(ctx, id, PastRange{Version: version})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -133,7 +140,7 @@ func (p Past[Row]) AtPosition(ctx context.Context, id uuid.UUID, position int64)
 	var u unfolding[Row]
 	if position > 0 {
 		var err error
-		u, err = p.unfold(ctx, PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Position: position})
+		u, err = p.at(ctx, id, PastRange{Position: position})
 		if err != nil {
 			return nil, 0, err
 		}
@@ -144,18 +151,68 @@ func (p Past[Row]) AtPosition(ctx context.Context, id uuid.UUID, position int64)
 	return u.row, u.version, p.gone(u, id)
 }
 
-// unfold folds a range of one aggregate.
-func (p Past[Row]) unfold(ctx context.Context, r PastRange) (unfolding[Row], error) {
-	var u unfolding[Row]
-	err := p.log.Each(ctx, r, func(e eventsourcing.Recorded, payload any, broken error) error {
-		p.step(&u, e, payload, broken)
-		return nil
-	})
+// at folds one aggregate up to a bound, beyond which the row has to be known.
+func (p Past[Row]) at(ctx context.Context, id uuid.UUID, bound PastRange) (unfolding[Row], error) {
+	u, err := p.unfold(ctx, id, p.marks.before(id, bound.Version, bound.Position), bound, nil)
 	if err == nil && u.failed != nil {
 		err = fault.Wrap(u.failed, fault.Unavailable, "unavailable",
 			fmt.Sprintf("Event %s cannot be applied by this program, so what it made of the %s is not known.", u.failed.Event.ID, p.aggregate))
 	}
 	return u, err
+}
+
+// errOtherLog says that a mark is of another log than the one that is read.
+var errOtherLog = errors.New("the log was exchanged")
+
+// unfold folds one aggregate on from a mark, up to a bound, and leaves marks on
+// its way. It hands over each step.
+func (p Past[Row]) unfold(
+	ctx context.Context, id uuid.UUID, from unfolding[Row], bound PastRange, f func(eventsourcing.Change[Row]),
+) (unfolding[Row], error) {
+	u, same := from, from.version == 0
+	bound.Aggregate, bound.AggregateIDs, bound.From = p.aggregate, []uuid.UUID{id}, from.version
+	err := p.log.Each(ctx, bound, func(e eventsourcing.Recorded, payload any, broken error) error {
+		if !same { // the mark's own event, read once more
+			if same = e.ID == from.event; !same {
+				return errOtherLog
+			}
+			return nil
+		}
+		change := eventsourcing.Change[Row]{Event: e, Before: u.row}
+		p.step(&u, e, payload, broken)
+		if u.version%markEvery == 0 {
+			p.marks.add(id, u)
+		}
+		if change.After = u.row; u.failed != nil {
+			change.Err = u.failed
+		}
+		if f != nil {
+			f(change)
+		}
+		return nil
+	})
+	if errors.Is(err, errOtherLog) || err == nil && !same {
+		p.marks.forget(id)
+		return p.unfold(ctx, id, unfolding[Row]{}, bound, f)
+	}
+	return u, err
+}
+
+// Reach folds an aggregate on towards a version, by at most 25 events, and
+// gives the version it came to. Once it gives the version itself, what made it
+// is near: [Past.History] of that one change folds no more than that again. So a
+// long history can be looked into without one long question.
+func (p Past[Row]) Reach(ctx context.Context, id uuid.UUID, version int) (int, error) {
+	from := p.marks.before(id, max(1, version-1), 0) // 0 would be no bound
+	next := from.version + markEvery
+	if next >= version {
+		return version, nil
+	}
+	u, err := p.unfold(ctx, id, from, PastRange{Version: next}, nil)
+	if err == nil && u.version < next {
+		err = notFound("There is no version %d of %s %s.", version, p.aggregate, id)
+	}
+	return next, err
 }
 
 func (p Past[Row]) gone(u unfolding[Row], id uuid.UUID) error {
@@ -238,41 +295,35 @@ func (p Past[Row]) living(ctx context.Context, ids []uuid.UUID, position int64, 
 }
 
 // History gives the last changes of an aggregate with versions below before (0:
-// all), newest first and at most limit. It folds the aggregate's events once
-// from the first on and remembers only those it gives. It is a fault of kind
-// NotFound if there never was such an aggregate.
+// all), newest first and at most limit. It is a fault of kind NotFound if there
+// never was such an aggregate.
 func (p Past[Row]) History(ctx context.Context, id uuid.UUID, before, limit int) ([]eventsourcing.Change[Row], error) {
 	if before == 1 {
 		return nil, nil
 	}
-	var u unfolding[Row]
-	var latest []eventsourcing.Change[Row] // a ring: version v is at (v - 1) % limit
-	r := PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Version: max(0, before-1)}
-	err := p.log.Each(ctx, r, func(e eventsourcing.Recorded, payload any, broken error) error {
-		change := eventsourcing.Change[Row]{Event: e, Before: u.row}
-		p.step(&u, e, payload, broken)
-		change.After = u.row
-		if u.failed != nil {
-			change.Err = u.failed
+	last, err := p.Version(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if before > 0 {
+		last = min(last, before-1)
+	}
+	var from unfolding[Row]
+	after := max(0, last-limit)
+	if after > 0 { // 0 would be no bound
+		from = p.marks.before(id, after, 0)
+	}
+	changes := make([]eventsourcing.Change[Row], 0, last-after)
+	_, err = p.unfold(ctx, id, from, PastRange{Version: last}, func(c eventsourcing.Change[Row]) {
+		if c.Event.Version > after {
+			changes = append(changes, c)
 		}
-		if len(latest) < limit {
-			latest = append(latest, change)
-		} else {
-			latest[(e.Version-1)%limit] = change
-		}
-		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if u.version == 0 {
-		return nil, notFound("There is no %s %s.", p.aggregate, id)
-	}
-	newestFirst := make([]eventsourcing.Change[Row], len(latest))
-	for i := range newestFirst {
-		newestFirst[i] = latest[(u.version-1-i)%limit]
-	}
-	return newestFirst, nil
+	slices.Reverse(changes)
+	return changes, nil
 }
 
 func notFound(format string, args ...any) error {

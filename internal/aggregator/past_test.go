@@ -54,6 +54,7 @@ type memory struct {
 	events   []eventsourcing.Recorded
 	payloads []any
 	width    int
+	read     int // events handed out
 }
 
 func (m *memory) add(id uuid.UUID, payloads ...any) {
@@ -107,9 +108,10 @@ func (m *memory) Existing(_ context.Context, q aggregator.Existing) (ids []uuid.
 func (m *memory) Each(_ context.Context, r aggregator.PastRange, f func(eventsourcing.Recorded, any, error) error) error {
 	for _, id := range r.AggregateIDs {
 		for i, e := range m.events {
-			if e.AggregateID != id || r.Position > 0 && e.Position > r.Position || r.Version > 0 && e.Version > r.Version {
+			if e.AggregateID != id || e.Version < r.From || r.Position > 0 && e.Position > r.Position || r.Version > 0 && e.Version > r.Version {
 				continue
 			}
+			m.read++
 			broken, _ := m.payloads[i].(error)
 			if m.payloads[i] == nil {
 				return fault.Wrap(eventsourcing.ErrUnknown, fault.Unavailable, "unavailable", "A newer program.")

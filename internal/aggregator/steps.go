@@ -20,32 +20,45 @@ type Step struct {
 	Err error
 }
 
-// Steps gives the last changes of an aggregate's row with versions below before
-// (0: all), newest first and at most limit, from the events alone; see
-// [Past.History].
-func (v View) Steps(ctx context.Context, log PastLog, id uuid.UUID, before, limit int) ([]Step, error) {
-	return v.steps(ctx, log, id, before, limit)
+// Timeline is a view's [Past] for those who do not know the type of its rows.
+type Timeline struct {
+	// Steps gives the last changes of an aggregate's row with versions below
+	// before (0: all), newest first and at most limit; see [Past.History].
+	Steps func(ctx context.Context, id uuid.UUID, before, limit int) ([]Step, error)
+	// Reach folds on towards a version in steps of bounded work; see [Past.Reach].
+	Reach func(ctx context.Context, id uuid.UUID, version int) (int, error)
 }
 
-// stepsOf is Steps for a view with this rule.
-func stepsOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E]) func(context.Context, PastLog, uuid.UUID, int, int) ([]Step, error) {
-	return func(ctx context.Context, log PastLog, id uuid.UUID, before, limit int) ([]Step, error) {
-		changes, err := PastOf(aggregate, evolve, log).History(ctx, id, before, limit)
-		if err != nil {
+// Timeline reads the past of the view's rows from the events alone.
+func (v View) Timeline(log PastLog) Timeline { return v.timeline(log) }
+
+// timelineOf is Timeline for a view with this rule.
+func timelineOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E]) func(PastLog) Timeline {
+	return func(log PastLog) Timeline {
+		past := PastOf(aggregate, evolve, log)
+		return Timeline{Reach: past.Reach, Steps: func(ctx context.Context, id uuid.UUID, before, limit int) ([]Step, error) {
+			changes, err := past.History(ctx, id, before, limit)
+			if err != nil {
+				return nil, err
+			}
+			return stepsOf(changes)
+		}}
+	}
+}
+
+func stepsOf[Row any](changes []eventsourcing.Change[Row]) ([]Step, error) {
+	steps := make([]Step, len(changes))
+	for i, c := range changes {
+		var err error
+		steps[i] = Step{Event: c.Event, Err: c.Err}
+		if steps[i].Before, err = document(c.Before); err != nil {
 			return nil, err
 		}
-		steps := make([]Step, len(changes))
-		for i, c := range changes {
-			steps[i] = Step{Event: c.Event, Err: c.Err}
-			if steps[i].Before, err = document(c.Before); err != nil {
-				return nil, err
-			}
-			if steps[i].After, err = document(c.After); err != nil {
-				return nil, err
-			}
+		if steps[i].After, err = document(c.After); err != nil {
+			return nil, err
 		}
-		return steps, nil
 	}
+	return steps, nil
 }
 
 func document[Row any](row *Row) (json.RawMessage, error) {

@@ -22,9 +22,9 @@ type View struct {
 	// Revision counts the versions of the fold, from 1.
 	Revision int
 
-	project func(ctx context.Context, p projection) error
-	folding func(table string, registry *eventsourcing.Registry) Folding
-	steps   func(ctx context.Context, log PastLog, id uuid.UUID, before, limit int) ([]Step, error)
+	project  func(ctx context.Context, p projection) error
+	folding  func(table string, registry *eventsourcing.Registry) Folding
+	timeline func(log PastLog) Timeline
 }
 
 // Revision is the option for a view whose rows mean something else than they
@@ -70,7 +70,7 @@ func (h *history) reset() { h.applied, h.failed = 0, nil }
 // The table has to be one that can be exchanged: no SQL view, foreign key,
 // trigger or policy may be tied to it.
 func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row, E], options ...func(*View)) View {
-	v := View{Name: name, Aggregate: aggregate, Revision: 1, folding: foldingOf(evolve), steps: stepsOf(aggregate, evolve)}
+	v := View{Name: name, Aggregate: aggregate, Revision: 1, folding: foldingOf(evolve), timeline: timelineOf(aggregate, evolve)}
 	for _, option := range options {
 		option(&v)
 	}

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"onepg/internal/aggregator"
 	"onepg/internal/auth"
 	"onepg/internal/console"
@@ -41,10 +39,7 @@ func (a *App) inConsole(d domains.Domain) (console.Domain, error) {
 		return slices.ContainsFunc(d.Events, func(t eventsourcing.EventType) bool { return t.Aggregate() == v.Aggregate })
 	}
 	if i := slices.IndexFunc(d.Views, own); i >= 0 {
-		view := d.Views[i]
-		shown.Steps = func(ctx context.Context, id uuid.UUID, before, limit int) ([]aggregator.Step, error) {
-			return view.Steps(ctx, pastLog{a}, id, before, limit)
-		}
+		shown.Timeline = d.Views[i].Timeline(pastLog{a})
 	}
 	if !postable(d.Events) {
 		return shown, nil

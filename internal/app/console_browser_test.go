@@ -183,6 +183,37 @@ func TestBrowserSliderGoesThroughTheVersionsAndBack(t *testing.T) {
 	}
 }
 
+// A history that is too long for one request is added up by itself, and the
+// address stays what the reader made it.
+func TestBrowserAddsUpALongHistory(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	user := uuid.New()
+	a.append(user, "user.created", ada)
+	db := connect(t, a.database)
+	for first := 2; first <= 20_001; first += 1000 {
+		if _, err := db.Exec(`SELECT count(*) FROM append_events(
+			(SELECT array_agg(gen_random_uuid()) FROM generate_series(1, 1000)), array_fill(?::uuid, ARRAY[1000]), array_fill('user.updated'::text, ARRAY[1000]),
+			(SELECT array_agg(json_build_object('name', 'Ada ' || g) ORDER BY g) FROM generate_series(?, ? + 999) g))`, user, first, first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := a.openBrowser()
+	b.open("/console/aggregates/" + user.String())
+	b.until(`document.querySelector("#state h2").innerText === "Version 20001 of 20001" && document.querySelector("#state .changed") !== null`)
+	if got := b.text("#state .changed"); !strings.Contains(got, `"Ada 20000"`) || !strings.Contains(got, `"Ada 20001"`) {
+		t.Errorf("the change is %q", got)
+	}
+	if got := eval[string](b, "location.search"); got != "" {
+		t.Errorf("the address became %q", got)
+	}
+	b.do(chromedp.Focus(chromedp.CSS("#version")))
+	b.keys(kb.Home)
+	b.until(`location.search === "?version=1" && document.querySelector("#state .added") !== null`)
+	b.keys(kb.End, kb.ArrowLeft)
+	b.until(`location.search === "?version=20000" && document.querySelector("#state .changed") !== null`)
+}
+
 func TestBrowserEventAndItsCauses(t *testing.T) {
 	t.Parallel()
 	a := start(t)

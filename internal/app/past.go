@@ -47,7 +47,8 @@ func (p pastLog) Each(
 	ctx context.Context, r aggregator.PastRange, f func(e eventsourcing.Recorded, payload any, broken error) error,
 ) error {
 	q := eventstore.Query{
-		Aggregates: []string{r.Aggregate}, AggregateIDs: r.AggregateIDs, UpTo: r.Position, UpToVersion: r.Version,
+		Aggregates: []string{r.Aggregate}, AggregateIDs: r.AggregateIDs, UpTo: r.Position,
+		FromVersion: r.From, UpToVersion: r.Version,
 	}
 	return p.app.log.Each(ctx, q, func(e eventsourcing.Recorded) error {
 		newest, payload, err := p.app.registry.Read(e)

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"onepg/internal/aggregator"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
 	"onepg/internal/fault"
@@ -32,10 +33,11 @@ type state struct {
 	ID        uuid.UUID
 	Version   int
 	Latest    int
-	Event     eventsourcing.Recorded
+	Event     eventsourcing.Recorded // what made it; without a name where that is not known
 	Fields    []change
 	Exists    bool   // false after its end
 	Unknown   string // why the state is not known
+	Reached   int    // the version that the fold has come to; below Version it goes on with the next request
 	RevertURL string // where to put it back to this version; empty where that is not possible
 	EventID   uuid.UUID
 }
@@ -86,8 +88,11 @@ func (c *console) stateAt(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	// So that the address names what is shown, and can be sent to somebody.
-	g.Header("Hx-Replace-Url", aggregateURL(s.ID)+"?version="+strconv.Itoa(version))
+	// So that the address names what is shown, and can be sent to somebody. Why
+	// not otherwise: a fold that goes on by itself is none of the reader's doing.
+	if g.GetHeader("Hx-Trigger") != "" {
+		g.Header("Hx-Replace-Url", aggregateURL(s.ID)+"?version="+strconv.Itoa(version))
+	}
 	return c.show(g, http.StatusOK, "state", page{Title: "State", Section: "events", Body: s})
 }
 
@@ -125,23 +130,29 @@ func (s state) Older() int { return s.Version - 1 }
 // Newer is the version after it.
 func (s state) Newer() int { return s.Version + 1 }
 
-// state folds the aggregate up to a version.
+// Share is how much of it is folded, in percent.
+func (s state) Share() int { return percent(int64(s.Reached), int64(s.Version)) }
+
+// state folds the aggregate up to a version, or towards it for as long as a page
+// may take.
 func (c *console) state(ctx context.Context, last eventsourcing.Recorded, version int) (state, error) {
-	s := state{ID: last.AggregateID, Version: version, Latest: last.Version, Event: last}
+	s := state{ID: last.AggregateID, Version: version, Latest: last.Version, Reached: version}
+	if version == last.Version {
+		s.Event = last
+	}
 	d, known := c.domainOf(last.Aggregate)
-	if !known || d.Steps == nil {
+	if !known || d.Timeline.Steps == nil {
 		s.Unknown = "This program has no view of " + last.Aggregate + ", so it knows the events and not what they add up to."
 		return s, nil
 	}
-	steps, err := d.Steps(ctx, last.AggregateID, version+1, 1)
+	reached, step, err := c.stepTo(ctx, d.Timeline, last.AggregateID, version)
 	if f, ok := fault.Of(err); ok && f.Kind == fault.Unavailable {
 		s.Unknown = f.Message
 		return s, nil
 	}
-	if err != nil {
+	if s.Reached = reached; err != nil || reached < version {
 		return s, err
 	}
-	step := steps[0]
 	s.Event = step.Event
 	if step.Err != nil {
 		s.Unknown = "The state is not known from here on: " + step.Err.Error()
@@ -153,6 +164,25 @@ func (c *console) state(ctx context.Context, last eventsourcing.Recorded, versio
 		s.EventID, err = uuid.NewV7()
 	}
 	return s, err //nolint:wrapcheck // only randomness can fail here
+}
+
+// stepTo gives the change that made a version. Where that takes longer than a page
+// may, it gives how far it came instead: what was folded is remembered, so the
+// same request goes on from there.
+func (c *console) stepTo(ctx context.Context, t aggregator.Timeline, id uuid.UUID, version int) (reached int, made aggregator.Step, err error) {
+	for began := c.Clock(); reached < version && c.Clock().Sub(began) < workPerPage; {
+		if reached, err = t.Reach(ctx, id, version); err != nil {
+			return reached, made, err
+		}
+	}
+	if reached < version {
+		return reached, made, nil
+	}
+	steps, err := t.Steps(ctx, id, version+1, 1)
+	if err != nil {
+		return reached, made, err
+	}
+	return reached, steps[0], nil
 }
 
 // related are events of other aggregates with the correlations of these.

@@ -3,6 +3,7 @@ package eventstore_test
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,6 +184,8 @@ func TestEachGivesWhatReadGives(t *testing.T) {
 		"everything":   {eventstore.Query{}, []int64{1, 2, 3, 4, 5}},
 		"one":          {eventstore.Query{AggregateIDs: []uuid.UUID{a}}, []int64{1, 4, 5}},
 		"to a version": {eventstore.Query{AggregateIDs: []uuid.UUID{a}, UpToVersion: 2}, []int64{1, 4}},
+		"from one":     {eventstore.Query{AggregateIDs: []uuid.UUID{a}, FromVersion: 2}, []int64{4, 5}},
+		"from one on":  {eventstore.Query{AggregateIDs: []uuid.UUID{a}, FromVersion: 2, UpToVersion: 2}, []int64{4}},
 		"to a position": {eventstore.Query{AggregateIDs: []uuid.UUID{a, b}, UpTo: 4}, map[bool][]int64{
 			true: {1, 4, 2, 3}, false: {2, 3, 1, 4},
 		}[inOrder[0] == a]},
@@ -208,5 +211,26 @@ func TestEachGivesWhatReadGives(t *testing.T) {
 	}
 	if got, err := l.Version(t.Context(), "other", a); err != nil || got != 0 {
 		t.Errorf("as another kind: version %d (%v)", got, err)
+	}
+}
+
+// A stretch of an aggregate's versions is found by the index, not by going
+// through those before it.
+func TestAStretchOfVersionsIsFoundByTheIndex(t *testing.T) {
+	t.Parallel()
+	_, db := open(t)
+	many(t, db, 20_000)
+	hook := &lastQuery{}
+	q := eventstore.Query{Aggregates: []string{"thing"}, AggregateIDs: []uuid.UUID{uuid.New()}, FromVersion: 5, UpToVersion: 8}
+	if err := openOn(t, db.WithQueryHook(hook)).Each(t.Context(), q, func(eventsourcing.Recorded) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	var plan []string
+	if err := db.NewRaw("EXPLAIN "+hook.text).Scan(t.Context(), &plan); err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(plan, func(line string) bool { return strings.Contains(line, "Index Cond:") })
+	if i < 0 || !strings.Contains(plan[i], "version >= 5") || !strings.Contains(plan[i], "version <= 8") {
+		t.Error(strings.Join(plan, "\n"))
 	}
 }

@@ -28,6 +28,7 @@ type Query struct {
 	// AggregateIDs gives the events of several aggregates one aggregate after
 	// the other, each in the order of its versions.
 	AggregateIDs []uuid.UUID
+	FromVersion  int // versions from this one on
 	UpToVersion  int // versions up to and including this
 	// CorrelationID is the metadata's correlation_id.
 	CorrelationID string
@@ -134,6 +135,7 @@ func (q Query) from(db bun.IDB) *bun.SelectQuery {
 	}{
 		{`e."position" > ?`, q.After > 0, q.After},
 		{`e."position" <= ?`, q.UpTo > 0, q.UpTo},
+		{"e.version >= ?", q.FromVersion > 0, q.FromVersion},
 		{"e.version <= ?", q.UpToVersion > 0, q.UpToVersion},
 		{"e.name = ?", q.Name != "", q.Name},
 		{"e.metadata ->> 'correlation_id' = ?", q.CorrelationID != "", q.CorrelationID},
