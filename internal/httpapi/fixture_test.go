@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
 	"onepg/internal/httpapi"
 )
@@ -28,7 +29,7 @@ var thingID = uuid.MustParse("0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01")
 type thing struct {
 	ID   httpapi.ID   `json:"id"`
 	Name string       `json:"name"`
-	At   httpapi.Time `json:"at"`
+	At   eventsourcing.Time `json:"at"`
 }
 
 type listInput struct {
@@ -170,7 +171,7 @@ func (f *fixture) list(_ context.Context, in *listInput) (*httpapi.Listing[thing
 
 func (f *fixture) item(_ context.Context, in *itemInput) (*httpapi.Versioned[thing], error) {
 	at := time.Date(2026, 11, 21, 4, 4, 5, 120_000_999, time.FixedZone("CET", 3600))
-	out := httpapi.NewVersioned(&in.Conditional, 7, thing{ID: in.ID, Name: "<&>", At: httpapi.Time{Time: at}})
+	out := httpapi.NewVersioned(&in.Conditional, 7, thing{ID: in.ID, Name: "<&>", At: eventsourcing.At(at)})
 	if wait, asked := in.Wait(); asked {
 		out.PreferenceApplied = httpapi.PreferenceApplied(wait)
 	}

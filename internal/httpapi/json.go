@@ -6,33 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 )
-
-// timeLayout is RFC 3339 with exactly the microseconds PostgreSQL keeps, so
-// that times sort as text and read back equal.
-const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
-
-// Time is how every time in an answer looks: RFC 3339 in UTC with exactly six
-// fractional digits. encoding/json cannot be told this for time.Time, so
-// answers carry this type. It reads any RFC 3339 time.
-type Time struct{ time.Time }
-
-// MarshalJSON hides the one of time.Time, which drops trailing zeros.
-func (t Time) MarshalJSON() ([]byte, error) {
-	return t.UTC().AppendFormat(make([]byte, 0, len(timeLayout)+2), `"`+timeLayout+`"`), nil
-}
-
-// Schema describes a Time in the specification.
-func (Time) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{
-		Type: huma.TypeString, Format: "date-time", Examples: []any{"2026-11-21T03:04:05.123456Z"},
-	}
-}
 
 // ID is a UUID in a path or a body: canonical form only, any version but nil
 // and max. Upper case is the same id.
