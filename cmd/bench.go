@@ -3,15 +3,12 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"onepg/internal/bench"
 	"onepg/internal/config"
@@ -183,39 +180,5 @@ func newBenchWorker() *cobra.Command {
 			}
 			return bench.Work(c.Context(), args[0], program, c.InOrStdin(), c.OutOrStdout())
 		},
-	}
-}
-
-// progress shows on a terminal how far long work is, and nothing elsewhere.
-type progress struct {
-	out     io.Writer
-	visible bool
-	bar     *progressbar.ProgressBar
-	done    int
-}
-
-func newProgress(out io.Writer) *progress {
-	file, ok := out.(*os.File)
-	return &progress{out: out, visible: ok && term.IsTerminal(int(file.Fd()))}
-}
-
-// step says what comes next. A new total begins a new bar.
-func (p *progress) step(done, total int, what string) {
-	if !p.visible {
-		return
-	}
-	if p.bar == nil || p.bar.GetMax() != total || done < p.done {
-		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(p.out), progressbar.OptionClearOnFinish(),
-			progressbar.OptionSetWidth(20), progressbar.OptionSetPredictTime(false), progressbar.OptionFullWidth())
-	}
-	p.done = done
-	p.bar.Describe(what)
-	_ = p.bar.Set(done) // it fails only beyond the total
-}
-
-// end removes the bar.
-func (p *progress) end() {
-	if p.bar != nil {
-		_ = p.bar.Finish() // as above
 	}
 }

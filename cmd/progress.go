@@ -4,7 +4,49 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 )
+
+// progress shows on a terminal how far long work is, and nothing elsewhere.
+type progress struct {
+	out     io.Writer
+	visible bool
+	bar     *progressbar.ProgressBar
+	done    int
+}
+
+func newProgress(out io.Writer) *progress {
+	file, ok := out.(*os.File)
+	return &progress{out: out, visible: ok && term.IsTerminal(int(file.Fd()))}
+}
+
+// step says what comes next. A new total begins a new bar.
+func (p *progress) step(done, total int, what string) {
+	if !p.visible {
+		return
+	}
+	if p.bar == nil || p.bar.GetMax() != total || done < p.done {
+		p.end()
+		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(p.out), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetWidth(20), progressbar.OptionSetPredictTime(false), progressbar.OptionFullWidth())
+	}
+	p.done = done
+	p.bar.Describe(what)
+	_ = p.bar.Set(done) // it fails only beyond the total
+}
+
+// unmeasured says what comes next where nobody knows how much of it there is: it
+// shows that time goes by.
+func (p *progress) unmeasured(what string) { p.step(0, -1, what) }
+
+// end removes the bar.
+func (p *progress) end() {
+	if p.bar != nil {
+		_ = p.bar.Finish() // as above
+	}
+}
 
 // permille is the finest that a bar can show anyway.
 const permille = 1000

@@ -17,7 +17,7 @@ func newRun() *cobra.Command {
 		Short: "Serve the API and keep the views",
 		Long: `Serves the API until it is interrupted. With no APP_DATABASE_URL it starts a
 PostgreSQL of its own in APP_DATA_DIR, or joins the one that another app started
-there. Pending migrations are applied first.
+there. Pending migrations are applied first, unless APP_AUTO_MIGRATE=false.
 
 Ctrl-C stops cleanly: requests in flight finish, nothing acknowledged is lost. A
 second Ctrl-C stops at once, which loses nothing acknowledged either.`,

@@ -189,21 +189,8 @@ func parseHTTPFile(t *testing.T, text string) []httpRequest {
 // asked for stands, such as a payment.
 func (r httpRequest) send(t *testing.T, url string) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), r.method, url+r.path, strings.NewReader(r.body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header = r.header
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := strconv.Itoa(response.StatusCode)
+	status, text := r.fetch(t, url)
+	got := strconv.Itoa(status)
 	var body struct {
 		Code   string // of a problem
 		Status any    // of anything else; a problem's is the number that we have
@@ -218,18 +205,30 @@ func (r httpRequest) send(t *testing.T, url string) string {
 	return got
 }
 
-func fetched(t *testing.T, url string) string {
+// fetch gives the status and the body.
+func (r httpRequest) fetch(t *testing.T, url string) (status int, body []byte) {
 	t.Helper()
-	response, err := http.Get(url)
+	request, err := http.NewRequestWithContext(t.Context(), r.method, url+r.path, strings.NewReader(r.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = r.header
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
+	body, err = io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
+	return response.StatusCode, body
+}
+
+func fetched(t *testing.T, url string) string {
+	t.Helper()
+	_, body := httpRequest{method: http.MethodGet}.fetch(t, url)
+	return string(body)
 }
 
 func userID(n int) string {

@@ -52,6 +52,7 @@ trace; a seal that was kept outside, --seal, also shows that seals were rewritte
 			return err
 		}
 		bar := newProgress(c.ErrOrStderr())
+		o.Asking = func(check string) { bar.unmeasured("checking " + check) }
 		o.Progress = bar.positions("verified")
 		report, err := tools.Verify(c.Context(), o)
 		bar.end()
@@ -62,10 +63,19 @@ trace; a seal that was kept outside, --seal, also shows that seals were rewritte
 		if *format == outputJSON {
 			return errors.Join(printJSON(c.OutOrStdout(), report), err, judgement(report))
 		}
-		return errors.Join(printReport(c.OutOrStdout(), report), err, judgement(report))
+		if err := errors.Join(printReport(c.OutOrStdout(), report), err, judgement(report)); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(c.OutOrStdout(), agreement); err != nil {
+			return fmt.Errorf("print the verdict: %w", err)
+		}
+		return nil
 	})
 	return verifying
 }
+
+// agreement is the verdict where nothing is wrong; judgement is the other one.
+const agreement = "\nEverything agrees: the log is in order, history is protected, seals hold, rows and snapshots are the fold of their events."
 
 func readSeal(file string, o *verify.Options) error {
 	if file == "" {

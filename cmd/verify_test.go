@@ -42,7 +42,7 @@ func TestVerifySaysWhatIsWrongAndExitsSo(t *testing.T) {
 		return got, report
 	}
 	if got := app("verify", "--seal", seal); got.code != exitDone || got.stderr != "" || got.stdout !=
-		"events     3 at positions 1 to 3\nseals      1, up to position 2\nrows       6\nsnapshots  0\n" {
+		"events     3 at positions 1 to 3\nseals      1, up to position 2\nrows       6\nsnapshots  0\n"+agreement+"\n" {
 		t.Errorf("all is well: %+v", got)
 	}
 	if _, r := check(exitDone, "--from", "3", "--sample", "1"); r.From != 3 || r.CheckedTo != 3 || r.Events != 1 || r.Findings == nil {
@@ -61,7 +61,7 @@ func TestVerifySaysWhatIsWrongAndExitsSo(t *testing.T) {
 	if r.FirstBadPosition != 2 || !strings.Contains(got.stderr, "the first bad position is 2") {
 		t.Errorf("tampered: %+v", got)
 	}
-	if got := app("verify"); got.code != exitFailure || !strings.Contains(got.stdout, "findings:\nCHECK ") || !strings.Contains(got.stdout, "\nseals     2 ") {
+	if got := app("verify"); got.code != exitFailure || !strings.Contains(got.stdout, "findings:\nCHECK ") || !strings.Contains(got.stdout, "\nseals     2 ") || strings.Contains(got.stdout, "agrees") {
 		t.Errorf("tampered: %+v", got)
 	}
 	for want, args := range map[string][]string{

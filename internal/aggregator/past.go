@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -266,6 +267,31 @@ func (p Past[Row]) Rows(ctx context.Context, position int64, ids []uuid.UUID) (m
 		return rows, nil
 	}
 	err := p.living(ctx, ids, position, func(id uuid.UUID, row *Row) { rows[id] = row })
+	return rows, err
+}
+
+// RowAt gives one aggregate's row as it was when the log ended with each of the
+// positions, which are given newest first; nil where it did not exist yet or had
+// ended. Its events are read once.
+func (p Past[Row]) RowAt(ctx context.Context, id uuid.UUID, newestFirst ...int64) ([]*Row, error) {
+	rows := make([]*Row, len(newestFirst))
+	if len(rows) == 0 || newestFirst[0] == 0 { // would be no bound
+		return rows, nil
+	}
+	var u unfolding[Row]
+	next := len(rows) - 1
+	fill := func(before int64) {
+		for ; next >= 0 && newestFirst[next] < before; next-- {
+			rows[next] = u.row
+		}
+	}
+	r := PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Position: newestFirst[0]}
+	err := p.log.Each(ctx, r, func(e eventsourcing.Recorded, payload any, broken error) error {
+		fill(e.Position)
+		p.step(&u, e, payload, broken)
+		return nil
+	})
+	fill(math.MaxInt64)
 	return rows, err
 }
 

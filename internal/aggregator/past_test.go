@@ -268,3 +268,26 @@ func TestAHistoryRemembersOnlyItsPage(t *testing.T) {
 		t.Errorf("nobody: %v", err)
 	}
 }
+
+func TestARowIsGivenAtManyPositionsFromOneReading(t *testing.T) {
+	t.Parallel()
+	m, id, other := &memory{width: 10}, uuid.New(), uuid.New()
+	m.add(other, deposit(100))
+	m.add(id, deposit(1))
+	m.add(other, deposit(100), deposit(100))
+	m.add(id, deposit(2), closing{})
+	p := pastOf(m)
+	rows, err := p.RowAt(t.Context(), id, 6, 5, 5, 4, 3, 2, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := &account{Sum: 1, Version: 1}, &account{Sum: 3, Version: 2}
+	if diff := cmp.Diff([]*account{nil, second, second, first, first, first, nil, nil}, rows); diff != "" {
+		t.Error(diff)
+	}
+	for _, positions := range [][]int64{nil, {0}, {1}} {
+		if rows, err := p.RowAt(t.Context(), id, positions...); err != nil || len(rows) != len(positions) || len(rows) > 0 && rows[0] != nil {
+			t.Errorf("at %v: %v, %v", positions, rows, err)
+		}
+	}
+}

@@ -1,31 +1,15 @@
 package aggregator_test
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/uptrace/bun"
 
 	"onepg/internal/aggregator"
 	"onepg/internal/aggregator/aggregatortest"
+	"onepg/internal/postgres/pgtest"
 )
-
-// queries notes what is sent.
-type queries struct {
-	bun.QueryHook
-
-	sent []string
-}
-
-func (q *queries) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
-	q.sent = append(q.sent, e.Query)
-	return ctx
-}
-
-func (*queries) AfterQuery(context.Context, *bun.QueryEvent) {}
 
 // A table that has just grown has no statistics, and PostgreSQL then takes all
 // locks of a view for a handful.
@@ -39,20 +23,20 @@ func TestABatchReadsNoMoreLocksThanItHasAggregates(t *testing.T) {
 	for range 300 {
 		w.append(uuid.New(), made{})
 	}
-	sent := new(queries)
+	db, sent := w.Open("watched", 2), new(pgtest.Sent)
 	r := w.Runner(aggregatortest.Replica{
-		Known: types(), Views: []aggregator.View{things()}, DB: w.Open("watched", 2).WithQueryHook(sent),
+		Known: types(), Views: []aggregator.View{things()}, DB: db.WithQueryHook(sent),
 	})
 	if err := r.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	seen := 0
-	for _, query := range sent.sent {
+	for _, query := range sent.Queries {
 		if !strings.HasPrefix(query, "SELECT") || !strings.Contains(query, "FROM view_locks") {
 			continue
 		}
 		seen++
-		plan := fmt.Sprint(w.Strings("EXPLAIN " + query))
+		plan := pgtest.Plan(t, db, query)
 		if strings.Contains(plan, "Seq Scan on view_locks") || !strings.Contains(plan, "Index Cond: ((view = 'things'::text) AND (aggregate_id = ") {
 			t.Errorf("%.200s …\n%s", query, plan)
 		}

@@ -82,6 +82,16 @@ func (p *progress) correct(view string, position int64) {
 	}
 }
 
+// disprove takes a view back from where it was believed to be when somebody began
+// to look, and found less.
+func (p *progress) disprove(view string, believed, found int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if found < believed && p.positions[view] == believed {
+		p.put(view, found)
+	}
+}
+
 func (p *progress) put(view string, position int64) {
 	p.positions[view] = position
 	close(p.moved)
@@ -163,6 +173,18 @@ func (r *Runner) WaitPosition(ctx context.Context, views []string, position int6
 			return false
 		}
 	}
+}
+
+// Position reads how far the view has read the log, on whichever replica, as
+// [View.Position] does. Where a notification said more it lied, and whoever waits
+// is not woken by it again.
+func (r *Runner) Position(ctx context.Context, v View) (int64, error) {
+	believed := r.progress.position(v.Name)
+	position, err := v.Position(ctx, r.reader)
+	if err == nil {
+		r.progress.disprove(v.Name, believed, position)
+	}
+	return position, err
 }
 
 // shown asks view_locks, which moves with the rows: the number of events that

@@ -99,6 +99,36 @@ func TestWaitingForAParkedAggregateIsInVainUntilItIsFreed(t *testing.T) {
 	}
 }
 
+// Who follows a view asks for its position after each hint. A lie must not be a
+// hint for ever.
+func TestALieIsBelievedUntilSomebodyLooks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.replica(types())
+	if err := r.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.Heard("things,9223372036854775807")
+	if !r.WaitPosition(ended, []string{"things"}, 1) {
+		t.Error("the hint is not taken")
+	}
+	if position, err := r.Position(t.Context(), things()); err != nil || position != 0 {
+		t.Errorf("the position is %d, %v", position, err)
+	}
+	if r.WaitPosition(ended, []string{"things"}, 1) {
+		t.Error("the lie outlives the look")
+	}
+	w.receipts(uuid.New(), made{})
+	if err := r.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if position, err := r.Position(t.Context(), things()); err != nil || position != 1 || !r.WaitPosition(ended, []string{"things"}, 1) {
+		t.Errorf("the truth is forgotten: %d, %v", position, err)
+	}
+}
+
 // A notification may come from anybody.
 func TestALieOnTheChannelDeceivesNobody(t *testing.T) {
 	t.Parallel()

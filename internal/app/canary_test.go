@@ -60,3 +60,38 @@ func watched(t testing.TB, next slog.Handler) slog.Handler {
 	})
 	return slog.NewMultiHandler(next, slog.NewTextHandler(kept, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
+
+// TestACanaryInALogOrAnAnswerIsFound plants what the watch is for.
+func TestACanaryInALogOrAnAnswerIsFound(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"cannot apply " + canaryEmail, `{"detail":"` + canaryName + ` is taken"}`, "dial postgres://app:" + canaryPassword + "@/db",
+		"key onepg_" + strings.Repeat("A2", 13), "token eyJhbGciOiJFUzI1NiJ9.e30.x", "Authorization: Bearer " + strings.Repeat("x", 20),
+	} {
+		if canaryIn(text) == "" {
+			t.Errorf("%q passes", text)
+		}
+		watch := &listeningTB{TB: t}
+		slog.New(watched(watch, slog.DiscardHandler)).Debug("trouble", slog.String("error", text))
+		for _, end := range watch.ends {
+			end()
+		}
+		if !watch.failed {
+			t.Errorf("a log with %q passes", text)
+		}
+	}
+	if found := canaryIn("key:web changed the row of 0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01, bearer token refused"); found != "" {
+		t.Errorf("%q is no secret", found)
+	}
+}
+
+// listeningTB is a test that notes that it would have failed.
+type listeningTB struct {
+	testing.TB
+
+	ends   []func()
+	failed bool
+}
+
+func (l *listeningTB) Cleanup(f func())      { l.ends = append(l.ends, f) }
+func (l *listeningTB) Errorf(string, ...any) { l.failed = true }

@@ -1,14 +1,12 @@
 package app_test
 
 import (
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/net/html"
@@ -33,28 +31,11 @@ func (a *api) form(path string, values url.Values, headers ...string) answer {
 	return a.browse(http.MethodPost, path, values.Encode(), append(headers, "Content-Type: application/x-www-form-urlencoded")...)
 }
 
-// browse is do without following redirects.
+// browse sends a request and follows no redirect.
 func (a *api) browse(method, path, body string, headers ...string) answer {
 	a.t.Helper()
-	request, err := http.NewRequestWithContext(a.t.Context(), method, a.url+path, strings.NewReader(body))
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		request.Header.Set(name, value)
-	}
-	client := http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	response, err := client.Do(request)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return answer{status: response.StatusCode, header: response.Header, body: string(text)}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return a.exchange(http.Client{CheckRedirect: stay}, method, path, body, headers...)
 }
 
 // wellFormed complains about elements that are not closed, or twice, about ids

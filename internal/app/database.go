@@ -76,27 +76,31 @@ func (d *Database) forRebuilds() postgres.Options {
 
 // prepare brings the schema up to date, or insists that somebody does.
 func (d *Database) prepare(ctx context.Context, c *config.Config, logger *slog.Logger) error {
-	db, err := d.ForMigrations(ctx)
-	if err != nil {
-		return err
+	if !c.Database.AutoMigrate {
+		return d.insistOnMigrations(ctx)
 	}
-	defer func() { _ = db.Close() }() // nothing is pending on it
-	migrator, err := migrate.New(db, migrations.FS, migrate.Options{})
-	if err != nil {
-		return err
-	}
-	if c.Database.AutoMigrate {
-		applied, err := migrator.Up(ctx)
+	return d.withMigrator(ctx, func(m *migrate.Migrator) error {
+		applied, err := m.Up(ctx)
 		if len(applied) > 0 {
 			logger.InfoContext(ctx, "migrations applied", slog.Any("names", applied))
 		}
 		return err
-	}
-	return refusePending(ctx, migrator)
+	})
 }
 
 // insistOnMigrations refuses a database whose schema is not up to date.
 func (d *Database) insistOnMigrations(ctx context.Context) error {
+	return d.withMigrator(ctx, func(m *migrate.Migrator) error {
+		pending, err := m.Pending(ctx)
+		if err == nil && len(pending) > 0 {
+			err = fault.New(fault.Unavailable, "migrations-pending",
+				fmt.Sprintf("%d migrations are not applied. Run `app migrate up`, or set APP_AUTO_MIGRATE=true.", len(pending)))
+		}
+		return err
+	})
+}
+
+func (d *Database) withMigrator(ctx context.Context, f func(*migrate.Migrator) error) error {
 	db, err := d.ForMigrations(ctx)
 	if err != nil {
 		return err
@@ -106,19 +110,7 @@ func (d *Database) insistOnMigrations(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return refusePending(ctx, migrator)
-}
-
-func refusePending(ctx context.Context, migrator *migrate.Migrator) error {
-	pending, err := migrator.Pending(ctx)
-	if err != nil {
-		return err
-	}
-	if len(pending) > 0 {
-		return fault.New(fault.Unavailable, "migrations-pending",
-			fmt.Sprintf("%d migrations are not applied. Run `app migrate up`, or set APP_AUTO_MIGRATE=true.", len(pending)))
-	}
-	return nil
+	return f(migrator)
 }
 
 // pools are small and separate, so that a flood of reads cannot keep an append

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -108,18 +107,29 @@ func (a answer) into(t testing.TB, v any) {
 // are given as "Name: value".
 func (a *api) do(method, path, body string, headers ...string) answer {
 	a.t.Helper()
-	request, err := http.NewRequestWithContext(context.WithoutCancel(a.t.Context()), method, a.url+path, bytes.NewReader([]byte(body)))
+	if body != "" {
+		headers = append([]string{"Content-Type: application/json"}, headers...)
+	}
+	got := a.exchange(http.Client{}, method, path, body, headers...)
+	if canary := canaryIn(got.body); canary != "" && got.status >= http.StatusBadRequest {
+		a.t.Errorf("%s %s: the problem tells %q: %s", method, path, canary, got.body)
+	}
+	conform(a.t, method, path, got)
+	return got
+}
+
+// exchange sends a request and takes the answer as it is.
+func (a *api) exchange(client http.Client, method, path, body string, headers ...string) answer {
+	a.t.Helper()
+	request, err := http.NewRequestWithContext(context.WithoutCancel(a.t.Context()), method, a.url+path, strings.NewReader(body))
 	if err != nil {
 		a.t.Fatal(err)
-	}
-	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		request.Header.Set(name, value)
 	}
-	client := http.Client{Timeout: time.Minute}
+	client.Timeout = time.Minute
 	response, err := client.Do(request)
 	if err != nil {
 		a.t.Fatal(err)
@@ -129,12 +139,7 @@ func (a *api) do(method, path, body string, headers ...string) answer {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	if canary := canaryIn(string(text)); canary != "" && response.StatusCode >= http.StatusBadRequest {
-		a.t.Errorf("%s %s: the problem tells %q: %s", method, path, canary, text)
-	}
-	got := answer{status: response.StatusCode, header: response.Header, body: string(text)}
-	conform(a.t, method, path, got)
-	return got
+	return answer{status: response.StatusCode, header: response.Header, body: string(text)}
 }
 
 func (a *api) get(path string, headers ...string) answer {

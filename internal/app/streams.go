@@ -41,7 +41,7 @@ func (a *App) stream(p parts) error {
 func (a *App) rows(v aggregator.View, s domains.Stream) tail.View {
 	db := a.pools.reader
 	return tail.View{
-		Position: func(ctx context.Context) (int64, error) { return v.Position(ctx, db) },
+		Position: func(ctx context.Context) (int64, error) { return a.views.Position(ctx, v) },
 		Changes: func(ctx context.Context, after, upTo int64) ([]tail.Change, error) {
 			found, err := v.Changes(ctx, db, after, upTo)
 			changes := make([]tail.Change, len(found))

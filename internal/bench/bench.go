@@ -66,6 +66,9 @@ type Options struct {
 	Stored int
 	// Only names the suites to run; empty runs all.
 	Only []string
+	// each is how many requests a connection sends instead of as many as fit into
+	// Duration; 0 but for tests, whose figures mean nothing.
+	each int
 	// Progress hears of each step before it begins; total is of the suite.
 	Progress func(done, total int, what string)
 }

@@ -224,6 +224,9 @@ func (s *stage) program(ctx context.Context, name string) (*server, error) {
 func (s *stage) send(to *server, loads ...load) ([]loadResult, *cores, error) {
 	for i := range loads {
 		loads[i].Address = to.address
+		if !loads[0].Stream { // those who follow need events all the time
+			loads[i].Count = cmp.Or(loads[i].Count, s.options.each*loads[i].Connections)
+		}
 		loads[i].Duration = cmp.Or(loads[i].Duration, s.options.Duration)
 		if loads[i].Count == 0 {
 			loads[i].Warmup = loads[i].Duration / 5

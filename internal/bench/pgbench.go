@@ -64,8 +64,12 @@ func (p pgbench) run(ctx context.Context, s *stage, db *database, sc script) (sa
 		return sample{}, err
 	}
 	seconds := max(1, int(s.options.Duration.Seconds()+0.5))
-	process := exec.CommandContext(ctx, p.path, "-n", "-M", "prepared", "-f", file.Name(),
-		"-c", strconv.Itoa(sc.clients), "-j", "2", "-T", strconv.Itoa(seconds), "-D", "n="+strconv.Itoa(s.nextSeries()), address)
+	limit := []string{"-T", strconv.Itoa(seconds)}
+	if s.options.each > 0 {
+		limit = []string{"-t", strconv.Itoa(s.options.each)}
+	}
+	process := exec.CommandContext(ctx, p.path, append(limit, "-n", "-M", "prepared", "-f", file.Name(),
+		"-c", strconv.Itoa(sc.clients), "-j", "2", "-D", "n="+strconv.Itoa(s.nextSeries()), address)...)
 	busy := s.watchCores(0, 0)
 	output, err := process.CombinedOutput()
 	if err != nil {

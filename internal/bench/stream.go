@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,8 @@ func prepareStream(ctx context.Context, s *stage) ([]subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	const clients, events = 1000, 200
+	const thousand, events = 1000, 200
+	clients := cmp.Or(10*s.options.each, thousand)
 	follow, _ := newRequest(http.MethodGet, "/v1/events/stream", "", 0)
 	request, marks := newRequest(http.MethodPost, "/v1/users/events", userCreated, 0)
 	// Why not shorter: a thousand connections take their time to begin.

@@ -107,6 +107,8 @@
 //	     internal/auth TestForgedTokensAreRefused TestASpoofedAddressHasNoEffect
 //	P18  secrets and payloads do not reach logs or error bodies
 //	     internal/app TestCredentialsReachNoLogAndNoAnswer
+//	     internal/app canary_test.go watches every program that a test there starts;
+//	     TestACanaryInALogOrAnAnswerIsFound
 //	     internal/auth TestSecretsAreStoredNowhere
 //	     internal/aggregator TestErrorsOfEventsAreNotLogged
 //	     cmd TestNoCommandPrintsAPassword

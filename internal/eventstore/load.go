@@ -23,17 +23,14 @@ SELECT ` + eventColumns + `
  WHERE e.aggregate_id = ?0 AND e.version > coalesce((SELECT s.version FROM snapshot s), 0)
 UNION ALL
 SELECT NULL, ?0, '', '', 0, s.version, 0, s.state, NULL, '', s.taken_at
-  FROM snapshot s
- ORDER BY version`
+  FROM snapshot s`
 
 // Load gives an aggregate's newest snapshot of that schema, if there is one,
 // and the events after it, as they were recorded.
 func (l *Log) Load(ctx context.Context, id uuid.UUID, schema string) (eventsourcing.Past, error) {
-	rows, err := l.reader.QueryContext(ctx, loadSQL, id, schema)
-	if err != nil {
-		return eventsourcing.Past{}, postgres.Fault(fmt.Errorf("load aggregate %s: %w", id, err))
-	}
-	events, err := collect(rows, 0)
+	// Why a query that bun builds: for those the pool bounds the wait for a
+	// connection.
+	events, err := scan(ctx, l.reader.NewSelect().TableExpr("("+loadSQL+") AS past", id, schema).Order("version"), 0)
 	if err != nil {
 		return eventsourcing.Past{}, postgres.Fault(fmt.Errorf("load aggregate %s: %w", id, err))
 	}

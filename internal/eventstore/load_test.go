@@ -1,6 +1,7 @@
 package eventstore_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -16,6 +17,9 @@ import (
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventsourcing/estest"
 	"onepg/internal/eventstore"
+	"onepg/internal/fault"
+	"onepg/internal/postgres"
+	"onepg/internal/postgres/pgtest"
 )
 
 func TestTheLogIsWhatCommandsRelyOn(t *testing.T) {
@@ -104,6 +108,32 @@ func buffers(t *testing.T, db *bun.DB, id uuid.UUID) int {
 		pages += n
 	}
 	return pages
+}
+
+func TestALoadDoesNotWaitForEverForAConnection(t *testing.T) {
+	t.Parallel()
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: pgtest.New(t), MaxConns: 1, PoolWait: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	l := openOn(t, db)
+	id := long(t, l, 1)
+	busy, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := l.Load(ctx, id, "1"); !fault.Is(err, "unavailable") || ctx.Err() != nil {
+		t.Errorf("without a connection: %v, %v", err, ctx.Err())
+	}
+	if err := busy.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if past, err := l.Load(t.Context(), id, "1"); err != nil || len(past.Events) != 1 {
+		t.Errorf("with one: %+v, %v", past, err)
+	}
 }
 
 func TestSnapshotsCanBeDeletedAtAnyTime(t *testing.T) {

@@ -1,7 +1,6 @@
 package eventstore_test
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
+	"onepg/internal/postgres/pgtest"
 )
 
 // many fills the log with n events of ten per aggregate, two names, an actor that
@@ -146,15 +146,11 @@ func TestASearchWithoutAnIndexIsBounded(t *testing.T) {
 // explain gives the plan of the statement that a search sends.
 func explain(t *testing.T, db *bun.DB, s eventstore.Search) string {
 	t.Helper()
-	hook := &lastQuery{}
-	if _, err := openOn(t, db.WithQueryHook(hook)).Search(t.Context(), s); err != nil {
+	sent := new(pgtest.Sent)
+	if _, err := openOn(t, db.WithQueryHook(sent)).Search(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	var lines []string
-	if err := db.NewRaw("EXPLAIN "+strings.ReplaceAll(hook.text, "?", "??")).Scan(t.Context(), &lines); err != nil {
-		t.Fatal(err)
-	}
-	return strings.Join(lines, "\n")
+	return pgtest.Plan(t, db, sent.Last(t))
 }
 
 // Counting in steps comes to the same as counting at once.
@@ -213,10 +209,3 @@ func TestMomentsHaveTheirPositionsTogether(t *testing.T) {
 		t.Errorf("%+v %v", size, err)
 	}
 }
-
-// lastQuery remembers the text of the last statement.
-type lastQuery struct{ text string }
-
-func (*lastQuery) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context { return ctx }
-
-func (q *lastQuery) AfterQuery(_ context.Context, e *bun.QueryEvent) { q.text = e.Query }

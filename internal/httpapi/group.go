@@ -63,9 +63,10 @@ type Refusal struct {
 	Code string
 }
 
-// Group registers the routes of one domain below /v1/<domain>. What is wrong
-// with a registration is kept and reported by [API.Err], so that declarations
-// stay declarations.
+// Group registers the routes below one path: a domain's below /v1/<domain>
+// ([API.Group]), pages and files elsewhere ([API.Pages], [API.Root]). What is
+// wrong with a registration is kept and reported by [API.Err], so that
+// declarations stay declarations.
 type Group struct {
 	api    *API
 	prefix string

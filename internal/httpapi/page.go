@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Page is the envelope of every list. Items is never null; NextCursor is null
-// on the last page.
+// Page is the envelope of every list that has pages; [List] is for the others.
+// Items is never null; NextCursor is null on the last page.
 type Page[T any] struct {
 	Items      []T     `json:"items"`
 	NextCursor *string `json:"next_cursor" required:"true" doc:"Pass it as cursor for the next page; null on the last one."`

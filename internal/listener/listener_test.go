@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"onepg/internal/postgres/pgtest"
 )
 
@@ -193,19 +195,25 @@ func TestAClosedSubscriptionIsForgotten(t *testing.T) {
 	}
 }
 
-func TestAFeedCarriesPayloadsInOrder(t *testing.T) {
-	t.Parallel()
+// feed starts a listener and gives a feed of it, which has missed nothing yet,
+// and the database that notifies.
+func feed(t *testing.T, size int) (*Listener, *Feed, *bun.DB) {
+	t.Helper()
 	url := pgtest.New(t)
 	l := start(t, url, Options{Channels: []string{"views:updated"}, Interval: never})
-	f, err := l.Feed("views:updated", 16)
+	f, err := l.Feed("views:updated", size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	t.Cleanup(f.Close)
 	eventually(t, l.listening)
 	receive(t, f.Missed()) // what went by before listening
+	return l, f, open(t, url)
+}
 
-	db := open(t, url)
+func TestAFeedCarriesPayloadsInOrder(t *testing.T) {
+	t.Parallel()
+	_, f, db := feed(t, 16)
 	for i := range 16 {
 		notify(t, db, "views:updated", strconv.Itoa(i))
 		notify(t, db, EventsCreated, payload(int64(i+1)))
@@ -222,17 +230,7 @@ func TestAFeedCarriesPayloadsInOrder(t *testing.T) {
 
 func TestAFeedNobodyReadsHoldsUpNobodyAndSaysWhatItMissed(t *testing.T) {
 	t.Parallel()
-	url := pgtest.New(t)
-	l := start(t, url, Options{Channels: []string{"views:updated"}, Interval: never})
-	f, err := l.Feed("views:updated", 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	eventually(t, l.listening)
-	receive(t, f.Missed())
-
-	db := open(t, url)
+	l, f, db := feed(t, 2)
 	for i := range 5 {
 		notify(t, db, "views:updated", strconv.Itoa(i))
 	}

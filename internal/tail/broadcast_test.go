@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -139,6 +140,61 @@ func TestNothingIsReadWhileNobodyFollows(t *testing.T) {
 	again := b.Follow(11, tail.Filter{}, nobody)
 	defer again.Close()
 	take(t, again, 11, 21)
+}
+
+// liar is a source that says all the time that there is more.
+type liar struct{ *numbers }
+
+func (liar) Wait(context.Context, int64) {}
+
+func TestHintsThatLeadToNothingHardlyCauseReads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNumbers(10)
+		b := broadcast(t, liar{n}, 4, new(clock))
+		f := b.Follow(10, tail.Filter{}, nobody)
+		defer f.Close()
+		const minute = time.Minute // of the bubble's own clock
+		if messages, err := f.Next(t.Context(), minute); err != nil || len(messages) > 0 {
+			t.Fatal(messages, err)
+		}
+		if reads := n.reads.Load(); reads > 200 {
+			t.Errorf("%d reads in a minute", reads)
+		}
+		// What comes all the same is read soon, and is no reason to be slow later.
+		for position := int64(11); position <= 13; position++ {
+			began := time.Now()
+			n.grow(1)
+			take(t, f, position-1, position)
+			if took := time.Since(began); took > 500*time.Millisecond {
+				t.Errorf("position %d took %s", position, took)
+			}
+		}
+	})
+}
+
+func TestAnIdleSourceIsReadAtOnceWhenItGrows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNumbers(10)
+		b := broadcast(t, n, 4, new(clock))
+		f := b.Follow(10, tail.Filter{}, nobody)
+		defer f.Close()
+		for range 100 { // the timer behind the notifications
+			if _, err := f.Next(t.Context(), time.Second); err != nil {
+				t.Fatal(err)
+			}
+			n.grow(0)
+		}
+		for position := int64(11); position <= 20; position++ {
+			began := time.Now()
+			n.grow(1)
+			take(t, f, position-1, position)
+			if took := time.Since(began); took > vain {
+				t.Errorf("position %d took %s", position, took)
+			}
+		}
+	})
 }
 
 // Wherever a follower begins, the database and what is kept in memory must

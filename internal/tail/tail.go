@@ -42,6 +42,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Source is an ordered sequence of messages that only grows at its end.
@@ -84,8 +86,14 @@ const (
 	// being overrun counts as slow. Why not at once: recent is overrun by one
 	// large batch, and then the fastest client is behind for a moment.
 	slowAfter = 5 * time.Second
-	// vainInterval paces reads that find nothing.
+	// vainInterval paces reads that find nothing, and after vainReads of them in
+	// a row vainPause does. Why there are two: between real messages a hint now
+	// and then comes too late to find anything, but whoever may NOTIFY could keep
+	// us reading with wrong ones. An idle log is looked at once a second, which
+	// the longer pause allows: what comes then is not held up.
 	vainInterval = 10 * time.Millisecond
+	vainReads    = 10
+	vainPause    = 500 * time.Millisecond
 	// retryInterval paces reads that fail.
 	retryInterval = time.Second
 )
@@ -116,6 +124,7 @@ type Broadcast struct {
 	logger  *slog.Logger
 	turns   chan struct{} // holds a token for each follower that reads
 	arrived chan struct{} // receives when there is a first follower
+	vain    *rate.Limiter // of reads that find nothing; only Run uses it
 
 	mu        sync.Mutex
 	followers map[*Follower]struct{}
@@ -136,6 +145,7 @@ func New(o Options) *Broadcast {
 		logger:    o.Logger.With(slog.String("stream", o.Name)),
 		turns:     make(chan struct{}, catchUpReads),
 		arrived:   make(chan struct{}, 1),
+		vain:      newVain(),
 		followers: make(map[*Follower]struct{}),
 		moved:     make(chan struct{}),
 	}
@@ -201,13 +211,17 @@ func (b *Broadcast) wait(ctx context.Context, before int64) {
 	defer moment.Stop()
 	b.source.Wait(ctx, at)
 	if at > before {
+		b.vain = newVain()
 		return
 	}
 	select {
 	case <-moment.C:
 	case <-ctx.Done():
 	}
+	_ = b.vain.Wait(ctx) // it fails only when ctx ends, which the caller sees
 }
+
+func newVain() *rate.Limiter { return rate.NewLimiter(rate.Every(vainPause), vainReads) }
 
 // start begins one page before the end, so that clients which a restart cut off
 // and which all come back at once find in recent what they missed. What else

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -179,6 +181,22 @@ func TestARunThatIsInterruptedSaysHowFarItCame(t *testing.T) {
 	o.Progress, o.From = nil, report.CheckedTo+1
 	if rest := s.verify(o); rest.From != 2001 || rest.CheckedTo != 4500 || !rest.OK() {
 		t.Errorf("the rest: %+v", rest)
+	}
+}
+
+func TestWhatTakesLongIsToldBeforeItBegins(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	s.fill(20, 10)
+	o := s.options()
+	o.Sample = 5
+	var told []string
+	o.Asking = func(check string) { told = append(told, check) }
+	o.Progress = func(position, _ int64) { told = append(told, strconv.FormatInt(position, 10)) }
+	s.verify(o)
+	want := []string{"head", "triggers", "indexes", "rights", "duplicates", "duplicates", "duplicates", "views", "snapshots", "20", "20", "rows"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told is %q, want %q", told, want)
 	}
 }
 

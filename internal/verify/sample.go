@@ -14,6 +14,7 @@ func (r *run) sample(ctx context.Context) error {
 	if r.Sample == 0 || r.report.To < r.report.From {
 		return nil
 	}
+	r.Asking("rows")
 	for _, v := range r.Views {
 		var ids []uuid.UUID
 		err := r.DB.NewRaw(`SELECT DISTINCT e.aggregate_id

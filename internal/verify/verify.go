@@ -69,8 +69,11 @@ type Options struct {
 	Sample int
 	// Seal was kept outside the database; nil if none was.
 	Seal *eventstore.Seal
+	// Asking is told the name of each check that looks at everything at once
+	// before it begins; those of a large log take their time. nil is allowed.
+	Asking func(check string)
 	// Progress is told the last position that was looked at, and the last there
-	// is to look at.
+	// is to look at. nil is allowed.
 	Progress func(position, end int64)
 }
 
@@ -182,13 +185,15 @@ func checks() []check {
 // as far as the report says; what is wrong in the database is a finding.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	r := &run{Options: o, otherRevision: make(map[string]bool), report: &Report{Findings: []Finding{}, Notes: []Finding{}}}
+	if r.Asking == nil {
+		r.Asking = func(string) {}
+	}
 	if r.Progress == nil {
 		r.Progress = func(int64, int64) {}
 	}
 	if err := r.begin(ctx); err != nil {
 		return r.report, err
 	}
-	r.checked(r.report.CheckedTo) // some of the questions take a while
 	for _, c := range checks() {
 		if err := r.ask(ctx, c); err != nil {
 			return r.report, err
@@ -205,6 +210,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 // ask runs a check in one snapshot.
 func (r *run) ask(ctx context.Context, c check) error {
+	r.Asking(c.name)
 	err := r.inSnapshot(ctx, func(ctx context.Context, tx bun.Tx) error {
 		return c.ask(ctx, &inquiry{run: r, check: c.name, tx: tx})
 	})

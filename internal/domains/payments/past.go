@@ -69,11 +69,13 @@ func (p past) List(ctx context.Context, position int64, after uuid.UUID, limit i
 // History is part of [httpapi.ChangeLog]. Each row is as [past.AtVersion] gives
 // it, so a customer's new name appears with the payment's next event: the
 // patches, one after the other, make the row.
-//
-// Why the customer is folded again for each event: payments have few.
 func (p past) History(ctx context.Context, id uuid.UUID, before, limit int) ([]eventsourcing.Change[Listed], error) {
 	// One more than asked for: its row is before the oldest one's.
 	changes, err := p.payments.History(ctx, id, before, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	customers, err := p.customersAt(ctx, changes)
 	if err != nil {
 		return nil, err
 	}
@@ -83,16 +85,25 @@ func (p past) History(ctx context.Context, id uuid.UUID, before, limit int) ([]e
 		if c.After == nil {
 			continue
 		}
-		named, err := p.named(ctx, c.Event.Position, c.After)
-		if err != nil {
-			return nil, err
-		}
-		history[i].After = named[0]
+		history[i].After = listed(c.After, customers[i])
 		if i > 0 {
-			history[i-1].Before = named[0]
+			history[i-1].Before = history[i].After
 		}
 	}
 	return history[:min(limit, len(history))], nil
+}
+
+// customersAt gives the customer as it was at each change of one payment, whose
+// customer stays the same.
+func (p past) customersAt(ctx context.Context, changes []eventsourcing.Change[Summary]) ([]*Customer, error) {
+	if len(changes) == 0 || changes[0].After == nil { // there is no payment, so there are no rows to name
+		return make([]*Customer, len(changes)), nil
+	}
+	positions := make([]int64, len(changes))
+	for i, c := range changes {
+		positions[i] = c.Event.Position
+	}
+	return p.customers.RowAt(ctx, changes[0].After.CustomerID, positions...)
 }
 
 // named joins payments with the names of their customers at the position.
@@ -107,10 +118,16 @@ func (p past) named(ctx context.Context, position int64, rows ...*Summary) ([]*L
 	}
 	named := make([]*Listed, len(rows))
 	for i, row := range rows {
-		named[i] = &Listed{Summary: *row}
-		if c := customers[row.CustomerID]; c != nil {
-			named[i].CustomerName = &c.Name
-		}
+		named[i] = listed(row, customers[row.CustomerID])
 	}
 	return named, nil
+}
+
+// listed joins a payment with its customer, nil where none is known.
+func listed(row *Summary, c *Customer) *Listed {
+	l := &Listed{Summary: *row}
+	if c != nil {
+		l.CustomerName = &c.Name
+	}
+	return l
 }

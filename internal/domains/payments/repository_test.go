@@ -254,26 +254,12 @@ func fill(tb testing.TB, r repository, rows, customers int) []uuid.UUID {
 	return ids
 }
 
-// planned is the plan of the query that read would send.
-type planned struct {
-	bun.QueryHook
-
-	query string
-}
-
-func (p *planned) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
-	p.query = e.Query
-	return ctx
-}
-
-func (*planned) AfterQuery(context.Context, *bun.QueryEvent) {}
-
 func TestEveryWayToReadHasItsIndex(t *testing.T) {
 	t.Parallel()
 	r := database(t)
 	ids := fill(t, r, 20_000, 200)
-	hook := new(planned)
-	watched := repository{db: r.db.WithQueryHook(hook)}
+	sent := new(pgtest.Sent)
+	watched := repository{db: r.db.WithQueryHook(sent)}
 	for name, c := range map[string]struct {
 		read  func(context.Context) error
 		index string
@@ -301,12 +287,9 @@ func TestEveryWayToReadHasItsIndex(t *testing.T) {
 		if err := c.read(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		var plan []string
-		if err := r.db.NewRaw("EXPLAIN "+hook.query).Scan(t.Context(), &plan); err != nil {
-			t.Fatal(err)
-		}
-		if text := fmt.Sprint(plan); !strings.Contains(text, "payment_summaries_"+c.index+"_idx") || strings.Contains(text, "Seq Scan on payment_summaries") {
-			t.Errorf("%s:\n%s\n%s", name, hook.query, text)
+		plan := pgtest.Plan(t, r.db, sent.Last(t))
+		if !strings.Contains(plan, "payment_summaries_"+c.index+"_idx") || strings.Contains(plan, "Seq Scan on payment_summaries") {
+			t.Errorf("%s:\n%s\n%s", name, sent.Last(t), plan)
 		}
 	}
 }

@@ -1,31 +1,14 @@
 package users
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/uptrace/bun"
 
 	"onepg/internal/postgres"
 	"onepg/internal/postgres/pgtest"
 )
-
-// planned notes the last query.
-type planned struct {
-	bun.QueryHook
-
-	query string
-}
-
-func (p *planned) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
-	p.query = e.Query
-	return ctx
-}
-
-func (*planned) AfterQuery(context.Context, *bun.QueryEvent) {}
 
 // The tables have no statistics, as those that have just grown.
 func TestReadingAFewUsersDoesNotReadAll(t *testing.T) {
@@ -48,19 +31,15 @@ func TestReadingAFewUsersDoesNotReadAll(t *testing.T) {
 	if err := db.NewRaw("SELECT id FROM users LIMIT 100").Scan(t.Context(), &ids); err != nil {
 		t.Fatal(err)
 	}
-	hook := new(planned)
-	watched := repository{db: db.WithQueryHook(hook)}
+	sent := new(pgtest.Sent)
+	watched := repository{db: db.WithQueryHook(sent)}
 	check := func(what string, found int, err error, condition string) {
 		t.Helper()
 		if err != nil || found != len(ids) {
 			t.Errorf("%s: %d of %d, %v", what, found, len(ids), err)
 		}
-		var plan []string
-		if err := db.NewRaw("EXPLAIN "+hook.query).Scan(t.Context(), &plan); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(fmt.Sprint(plan), "Index Cond: "+condition) {
-			t.Errorf("%s:\n%s", what, strings.Join(plan, "\n"))
+		if plan := pgtest.Plan(t, db, sent.Last(t)); !strings.Contains(plan, "Index Cond: "+condition) {
+			t.Errorf("%s:\n%s", what, plan)
 		}
 	}
 	rows, err := watched.withIDs(t.Context(), append(ids, uuid.New()))
