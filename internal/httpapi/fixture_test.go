@@ -27,8 +27,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var thingID = uuid.MustParse("0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01")
 
 type thing struct {
-	ID   httpapi.ID   `json:"id"`
-	Name string       `json:"name"`
+	ID   httpapi.ID         `json:"id"`
+	Name string             `json:"name"`
 	At   eventsourcing.Time `json:"at"`
 }
 
