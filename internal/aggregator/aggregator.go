@@ -323,6 +323,9 @@ func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Co
 		return res, nil
 	}
 	r.progress.advance(name, res.position)
+	if !res.waiting && len(res.parked) == 0 {
+		r.progress.show(name, res.position)
+	}
 	if res.changed() {
 		r.metrics.observe(name, res, time.Since(start))
 		r.tell(ctx, name, res)
