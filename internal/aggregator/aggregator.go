@@ -4,15 +4,19 @@
 //
 // # One batch
 //
-// A view's goroutine is woken (by the listener's hint, or its timer) and runs
-// batches until it has caught up. A batch is one transaction:
+// A view's goroutine is woken (by the listener's hint, its timer, or a request of
+// this process that waits for the view) and runs batches until it has caught up.
+// A batch is one transaction:
 //
 //	claim    view_positions row, FOR NO KEY UPDATE SKIP LOCKED
 //	read     the log after the position, at most 1,000 positions
-//	admit    view_locks: only the exactly next version of each aggregate goes on
 //	fold     load those rows once, Evolve in memory, one upsert, one delete
-//	advance  view_locks, view_positions, pg_notify('views:updated')
+//	advance  view_locks, only from the version before; view_positions;
+//	         pg_notify('views:updated')
 //	commit
+//
+// It presumes that nothing it reads was applied before and that all of it can be.
+// Where that is wrong, or something is parked, it looks before it folds.
 //
 // Why: one transaction per event applied 2,900 events/s, batches apply 68,000.
 //
@@ -184,6 +188,8 @@ const (
 	retryInterval = time.Second
 	// A view that covered positions rests before it looks again, unless somebody
 	// waits for it. Why: a batch takes about 1 ms, for one event as for a hundred.
+	// With 1 ms for all instead, a lone append took 0.85 ms and not 0.59, and at
+	// 2,000 events/s who waited saw a row after 5.4 ms and not 3.3.
 	rest = 5 * time.Millisecond
 )
 
@@ -220,8 +226,9 @@ func (r *Runner) runView(ctx context.Context, v View) {
 	}
 }
 
-// pause lets a view rest that has covered positions until somebody wants it, and
-// then wait to be woken.
+// pause lets a view rest that has covered positions, and then wait to be woken.
+// Somebody who waits for the view ends both: what they wait for is recorded, so
+// they need no notification.
 func pause(ctx context.Context, wake, wanted <-chan struct{}, covered int64) {
 	if covered > 0 {
 		t := time.NewTimer(rest)
@@ -229,11 +236,13 @@ func pause(ctx context.Context, wake, wanted <-chan struct{}, covered int64) {
 		select {
 		case <-t.C:
 		case <-wanted:
+			return
 		case <-ctx.Done():
 		}
 	}
 	select {
 	case <-wake:
+	case <-wanted:
 	case <-ctx.Done():
 	}
 }

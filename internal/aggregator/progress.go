@@ -181,6 +181,7 @@ func (r *Runner) Wait(ctx context.Context, views []string, events []eventsourcin
 // Why Wait begins with it: a thousand requests that wait for the same
 // batch ask the database once each, when there is something to see.
 func (r *Runner) WaitPosition(ctx context.Context, views []string, position int64) bool {
+	r.progress.hurry(views)
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
 	for {
@@ -188,10 +189,10 @@ func (r *Runner) WaitPosition(ctx context.Context, views []string, position int6
 		if ok {
 			return true
 		}
-		r.progress.hurry(views)
 		select {
 		case <-moved:
 		case <-look.C:
+			r.progress.hurry(views)
 			r.refresh(ctx, views, r.progress.advance)
 		case <-ctx.Done():
 			return false

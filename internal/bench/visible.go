@@ -32,7 +32,7 @@ func prepareVisible(ctx context.Context, s *stage) ([]subject, error) {
 			run:    s.watching(program, high),
 		},
 		{
-			name: "visible by timer", what: at(normal) + ", no trigger", unit: millis,
+			name: "visible unnotified", what: at(normal) + ", no trigger", unit: millis,
 			checks: []check{pacing().least(0.95), latencyAt(p99).most(1100)},
 			run:    withoutTrigger(program, s.watching(program, normal)),
 		},
