@@ -88,7 +88,7 @@ func TestEveryBenchmarkHasAFigure(t *testing.T) {
 		"lone":    {"lone insert", "lone append"},
 		"command": {"command", "command, few clients", "command/10", "command/100", "command/1000"},
 		"read":    {"read"},
-		"list":    {"list payments", "list", "list by e-mail"},
+		"list":    {"list payments", "list payments, steady", "list", "list by e-mail"},
 		"visible": {"visible", "visible, high rate", "visible unnotified"},
 		"stream":  {"stream"},
 		"project": {"project", "project one by one"},

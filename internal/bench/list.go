@@ -27,15 +27,25 @@ func prepareList(ctx context.Context, s *stage) ([]subject, error) {
 	}
 	const clients, page = 32, "page of payments"
 	customers := s.options.payments() / paymentsOfOne
-	reading := func(path string) func(context.Context) (sample, error) {
+	order := func(path string) load {
 		request, marks := newRequest(http.MethodGet, path, "", customers)
-		return s.requesting(program, load{Connections: clients, Request: request, Marks: marks, Status: http.StatusOK})
+		return load{Connections: clients, Request: request, Marks: marks, Status: http.StatusOK}
 	}
+	reading := func(path string) func(context.Context) (sample, error) { return s.requesting(program, order(path)) }
+	ofCustomer := "/v1/payments?customer_id=" + storedCustomerID + keyMark
+	// Clients that ask again at once measure the longest queue. What a page takes
+	// otherwise is measured at a rate.
+	steady := order(ofCustomer)
+	steady.Rate = 3000
 	subjects := []subject{{
 		name: "list payments", what: fmt.Sprintf("GET /v1/payments?customer_id=…, %d of %s, %d clients",
 			paymentsOfOne, number(float64(s.options.payments())), clients), unit: perSecond,
 		checks: []check{latencyAt(p99).most(10), versus(page)},
-		run:    reading("/v1/payments?customer_id=" + storedCustomerID + keyMark),
+		run:    reading(ofCustomer),
+	}, {
+		name: "list payments, steady", what: fmt.Sprintf("the same at %s requests/s", number(steady.Rate)), unit: millis,
+		checks: []check{pacing().least(0.95), latencyAt(p99).most(10)},
+		run:    s.pacing(program, steady),
 	}, {
 		name: "list", what: "GET /v1/users, 50 rows, 32 clients", unit: perSecond, run: reading("/v1/users"),
 	}, {

@@ -72,3 +72,15 @@ func (s *stage) requesting(to *server, order load) func(context.Context) (sample
 		return sample{figure: results[0].perSecond(), latency: &results[0].Latency, cores: used}, nil
 	}
 }
+
+// pacing measures how long the requests of a load with a rate take.
+func (s *stage) pacing(to *server, order load) func(context.Context) (sample, error) {
+	return func(context.Context) (sample, error) {
+		results, used, err := s.send(to, order)
+		if err != nil {
+			return sample{}, err
+		}
+		took := results[0].Latency
+		return sample{figure: took.P50, latency: &took, cores: used, pace: results[0].perSecond() / order.Rate}, nil
+	}
+}
