@@ -91,8 +91,9 @@ func killAtEachStep(r *run) {
 	r.over()
 }
 
-// step names a statement: who sends it and its first words.
+// step names a statement: who sends it and its first words, without values.
 func (l *link) step(statement string) string {
+	statement, _, _ = strings.Cut(statement, "(")
 	words := strings.Fields(statement)
 	return l.app + ": " + strings.Join(words[:min(len(words), 3)], " ")
 }
@@ -146,7 +147,7 @@ func freezeApp(r *run) {
 	var once sync.Once
 	victim.proxy.set(func() {
 		victim.proxy.trap = func(l *link, statement string) verdict {
-			if l.app == "onepg views" && strings.Contains(statement, "WITH moved") {
+			if l.app == "onepg views" && strings.Contains(statement, "view_advance") {
 				once.Do(func() {
 					_ = victim.signal(syscall.SIGSTOP)
 					close(reached)
