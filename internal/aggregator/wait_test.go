@@ -166,3 +166,111 @@ func TestWaitingOnEmptyViewsIsBounded(t *testing.T) {
 		t.Error("nobody's version counts as shown")
 	}
 }
+
+// What another replica parked after this one began to look, but before it held the
+// view, is not shown either.
+func TestWhatIsParkedWhileAViewIsClaimedIsNotShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	sick := uuid.New()
+	receipts := w.receipts(sick, made{}, added{13})
+	r := w.replica(types())
+	// A claim that has its snapshot, and not yet the row, waits for the gate.
+	w.Exec(`ALTER TABLE event_log_head RENAME TO real_head`)
+	w.Exec(`CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql AS
+	  $$BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN true; END$$`)
+	w.Exec(`CREATE VIEW event_log_head AS SELECT * FROM real_head WHERE gate()`)
+	w.Exec(`INSERT INTO view_positions (view, revision) VALUES ('things', 1)`)
+	tx, err := w.DB.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(t.Context(), `SELECT pg_advisory_xact_lock(7)`); err != nil {
+		t.Fatal(err)
+	}
+	caught := make(chan error, 1)
+	go func() { caught <- r.CatchUp(t.Context()) }()
+	for len(w.Strings(`SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+	  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)) == 0 {
+		if t.Context().Err() != nil {
+			t.Fatal("nobody claims the view")
+		}
+	}
+	// What another replica's batch leaves.
+	for _, query := range []string{
+		`INSERT INTO view_parked (view, aggregate_id, event_id, "position", version, error, attempts)
+		 SELECT 'things', aggregate_id, id, "position", version, '', 5 FROM events WHERE version = 2`,
+		`INSERT INTO view_locks (view, aggregate_id, version) SELECT 'things', aggregate_id, 1 FROM events WHERE version = 1`,
+		`UPDATE view_positions SET "position" = 2, updated_at = clock_timestamp() WHERE view = 'things'`,
+	} {
+		if _, err := tx.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-caught; err != nil {
+		t.Fatal(err)
+	}
+	if ok, _ := w.waits(r, 300*time.Millisecond, receipts...); ok {
+		t.Error("an event that is parked counts as shown")
+	}
+	if ok, _ := w.waits(r, 10*time.Second, receipts[:1]...); !ok {
+		t.Error("the event before it is shown")
+	}
+}
+
+// An older backup takes the log's place while the program runs: positions that a
+// view had shown are given anew.
+func TestAnotherLogsPositionsAreNotTakenForShown(t *testing.T) {
+	t.Parallel()
+	for _, parked := range []bool{false, true} {
+		w := newWorld(t)
+		r := w.replica(types())
+		w.receipts(uuid.New(), made{}, added{1}, added{2})
+		if err := r.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.rewind(parked)
+		again := w.receipts(uuid.New(), made{})
+		if again[0].Position > 3 {
+			t.Fatalf("position %d was never shown", again[0].Position)
+		}
+		if ok, _ := w.waits(r, 600*time.Millisecond, again...); ok {
+			t.Error("an event of another log counts as shown before the view has looked")
+		}
+		if parked {
+			// A look that finds something parked does not make the old one good.
+			if err := r.CatchUp(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ghost := again[0]
+			ghost.AggregateID, ghost.RecordedAt = uuid.New(), eventsourcing.Time{}
+			if ok, _ := w.waits(r, 300*time.Millisecond, ghost); ok {
+				t.Error("what nobody folded counts as shown while something is parked")
+			}
+		}
+		w.Start(r)
+		if ok, _ := w.waits(r, 10*time.Second, again...); !ok {
+			t.Error("the new event is never shown")
+		}
+	}
+}
+
+// rewind takes the log and the view back to one event, as a restore does.
+func (w *world) rewind(parked bool) {
+	w.t.Helper()
+	w.Exec(`ALTER TABLE events DISABLE TRIGGER USER`)
+	w.Exec(`DELETE FROM events WHERE "position" > 1`)
+	w.Exec(`ALTER TABLE events ENABLE TRIGGER USER`)
+	w.Exec(`UPDATE event_log_head SET "position" = 1`)
+	w.Exec(`UPDATE view_locks SET version = 1`)
+	w.Exec(`UPDATE things SET version = 1, sum = 0`)
+	w.Exec(`UPDATE view_positions SET "position" = 1`)
+	if parked {
+		w.Exec(`INSERT INTO view_parked (view, aggregate_id, event_id, "position", version, error, attempts)
+		 VALUES ('things', gen_random_uuid(), gen_random_uuid(), 1, 1, '', 5)`)
+	}
+}
