@@ -166,6 +166,10 @@ func (r *Runner) Heard(payload string) {
 // when an event is parked.
 const lookInterval = 250 * time.Millisecond
 
+// waitShare is the part of its wait by which a request may be answered late: it
+// does not ask the database more often.
+const waitShare = 8
+
 // Wait returns true as soon as each view shows each of the events, on whichever
 // replica, and false when ctx ends first. A view that has read an event but
 // parked its aggregate does not show it.
@@ -258,6 +262,7 @@ func (r *Runner) shown(ctx context.Context, views []string, events []eventsourci
 // The event need not be recorded yet.
 func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.UUID, version int) bool {
 	r.progress.hurry([]string{view}) // it can work while this one looks
+	began := now()
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
 	for {
@@ -279,6 +284,8 @@ func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.
 		}
 		select {
 		case <-moved:
+			// Why: a thousand that wait in vain would ask at every batch.
+			wait(ctx, min(now().Sub(began)/waitShare, lookInterval))
 		case <-look.C:
 		case <-ctx.Done():
 			return false

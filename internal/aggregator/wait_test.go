@@ -2,6 +2,8 @@ package aggregator_test
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"onepg/internal/aggregator"
 	"onepg/internal/aggregator/aggregatortest"
 	"onepg/internal/eventsourcing"
+	"onepg/internal/postgres/pgtest"
 )
 
 // waits runs Wait for up to a time and says what came of it and how long it took.
@@ -272,5 +275,36 @@ func (w *world) rewind(parked bool) {
 	if parked {
 		w.Exec(`INSERT INTO view_parked (view, aggregate_id, event_id, "position", version, error, attempts)
 		 VALUES ('things', gen_random_uuid(), gen_random_uuid(), 1, 1, '', 5)`)
+	}
+}
+
+// Who waits for what never comes asks less and less often, however often the view
+// moves, or is said to.
+func TestWaitingInVainAsksSeldom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	sent := new(pgtest.Sent)
+	r := w.Runner(aggregatortest.Replica{
+		Known: types(), Views: []aggregator.View{things()}, DB: w.Open("watched", 2).WithQueryHook(sent),
+	})
+	if err := r.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := len(sent.Queries)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	done := make(chan bool)
+	go func() { done <- r.WaitVersion(ctx, "things", uuid.New(), 1) }()
+	for n := 1; ; n++ {
+		select {
+		case seen := <-done:
+			if asked := len(sent.Queries) - before; seen || asked > 120 {
+				t.Errorf("%t, after it asked %d times", seen, asked)
+			}
+			return
+		default:
+			r.Heard(fmt.Sprint("things,", n))
+			runtime.Gosched()
+		}
 	}
 }
