@@ -205,7 +205,10 @@ func (r *Runner) runView(ctx context.Context, v View) {
 		why, err := r.catchUp(ctx, v)
 		if err == nil && now().After(nextRetry) {
 			nextRetry = now().Add(retryInterval)
-			_, err = r.inBatch(ctx, r.live(v), batch.retry)
+			var res result
+			if res, err = r.inBatch(ctx, r.live(v), batch.retry); err == nil && res.standing == absent {
+				err = r.enrol(ctx, v) // a backup from before the view may have taken the database's place
+			}
 		}
 		if err == nil {
 			if why != obstacle && why != "" {
@@ -289,11 +292,18 @@ func (r *Runner) register(ctx context.Context, v View) error {
 	if r.progress.known(v.Name) {
 		return nil
 	}
+	if err := r.enrol(ctx, v); err != nil {
+		return err
+	}
+	r.progress.advance(v.Name, 0)
+	return nil
+}
+
+func (r *Runner) enrol(ctx context.Context, v View) error {
 	_, err := r.reader.NewRaw("INSERT INTO view_positions (view, revision) VALUES (?, ?) ON CONFLICT (view) DO NOTHING", v.Name, v.Revision).Exec(ctx)
 	if err != nil {
 		return postgres.Fault(fmt.Errorf("register view %s: %w", v.Name, err))
 	}
-	r.progress.advance(v.Name, 0)
 	return nil
 }
 

@@ -308,3 +308,18 @@ func TestWaitingInVainAsksSeldom(t *testing.T) {
 		}
 	}
 }
+
+// A backup may be from before there was a view, or somebody deletes its row.
+func TestAViewWhoseRowIsGoneBeginsAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.run(types())
+	id := uuid.New()
+	if ok, _ := w.waits(r, 10*time.Second, w.receipts(id, made{}, added{1})...); !ok {
+		t.Fatal("the view does not run")
+	}
+	w.Exec(`DELETE FROM view_positions`)
+	if ok, _ := w.waits(r, 20*time.Second, w.receipts(id, added{2})...); !ok || w.sums()[id] != 3 {
+		t.Errorf("%t, the sum is %d", ok, w.sums()[id])
+	}
+}
