@@ -205,10 +205,7 @@ func (r *Runner) runView(ctx context.Context, v View) {
 		why, err := r.catchUp(ctx, v)
 		if err == nil && now().After(nextRetry) {
 			nextRetry = now().Add(retryInterval)
-			var res result
-			if res, err = r.inBatch(ctx, r.live(v), batch.retry); err == nil && res.standing == absent {
-				err = r.enrol(ctx, v) // a backup from before the view may have taken the database's place
-			}
+			err = r.mend(ctx, v)
 		}
 		if err == nil {
 			if why != obstacle && why != "" {
@@ -227,6 +224,16 @@ func (r *Runner) runView(ctx context.Context, v View) {
 		wait(ctx, backOff)
 		backOff = min(2*backOff, maxBackOff)
 	}
+}
+
+// mend tries what is parked again, and gives the view its row where there is none
+// any more: a backup from before the view may have taken the database's place.
+func (r *Runner) mend(ctx context.Context, v View) error {
+	res, err := r.inBatch(ctx, r.live(v), batch.retry)
+	if err == nil && res.standing == absent {
+		err = r.enrol(ctx, v)
+	}
+	return err
 }
 
 // pause lets a view rest that has covered positions, and then wait to be woken.
