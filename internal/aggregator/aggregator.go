@@ -226,16 +226,6 @@ func (r *Runner) runView(ctx context.Context, v View) {
 	}
 }
 
-// mend tries what is parked again, and gives the view its row where there is none
-// any more: a backup from before the view may have taken the database's place.
-func (r *Runner) mend(ctx context.Context, v View) error {
-	res, err := r.inBatch(ctx, r.live(v), batch.retry)
-	if err == nil && res.standing == absent {
-		err = r.enrol(ctx, v)
-	}
-	return err
-}
-
 // pause lets a view rest that has covered positions, and then wait to be woken.
 // Somebody who waits for the view ends both: what they wait for is recorded, so
 // they need no notification.
