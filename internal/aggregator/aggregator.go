@@ -205,7 +205,7 @@ func (r *Runner) runView(ctx context.Context, v View) {
 		why, err := r.catchUp(ctx, v)
 		if err == nil && now().After(nextRetry) {
 			nextRetry = now().Add(retryInterval)
-			_, err = r.inBatch(ctx, r.live(v), batch.retry)
+			err = r.mend(ctx, v)
 		}
 		if err == nil {
 			if why != obstacle && why != "" {
@@ -289,11 +289,18 @@ func (r *Runner) register(ctx context.Context, v View) error {
 	if r.progress.known(v.Name) {
 		return nil
 	}
+	if err := r.enrol(ctx, v); err != nil {
+		return err
+	}
+	r.progress.advance(v.Name, 0)
+	return nil
+}
+
+func (r *Runner) enrol(ctx context.Context, v View) error {
 	_, err := r.reader.NewRaw("INSERT INTO view_positions (view, revision) VALUES (?, ?) ON CONFLICT (view) DO NOTHING", v.Name, v.Revision).Exec(ctx)
 	if err != nil {
 		return postgres.Fault(fmt.Errorf("register view %s: %w", v.Name, err))
 	}
-	r.progress.advance(v.Name, 0)
 	return nil
 }
 
@@ -326,14 +333,17 @@ func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Co
 	}
 	name := j.batch.name()
 	if err != nil {
+		r.progress.forget(name)
 		return res, fmt.Errorf("batch of view %s: %w", name, err)
 	}
 	if res.standing == absent {
 		return res, nil
 	}
 	r.progress.advance(name, res.position)
-	if !res.waiting && len(res.parked) == 0 {
-		r.progress.show(name, res.position)
+	if res.waiting || len(res.parked) > 0 {
+		r.progress.forget(name)
+	} else {
+		r.progress.show(name, sight{position: res.position, at: res.looked})
 	}
 	if res.changed() {
 		r.metrics.observe(name, res, time.Since(start))

@@ -113,6 +113,16 @@ func (b batch) judge(ctx context.Context, r *result) error {
 	return nil
 }
 
+// mend tries what is parked again, and gives the view its row where there is none
+// any more: a backup from before the view may have taken the database's place.
+func (r *Runner) mend(ctx context.Context, v View) error {
+	res, err := r.inBatch(ctx, r.live(v), batch.retry)
+	if err == nil && res.standing == absent {
+		err = r.enrol(ctx, v)
+	}
+	return err
+}
+
 // retry tries parked aggregates whose time has come, also of a halted view: it
 // is how one finds out whether a fix works.
 func (b batch) retry(ctx context.Context) (result, error) {

@@ -3,7 +3,6 @@ package aggregator
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,13 +22,24 @@ type progress struct {
 	positions map[string]int64
 	moved     chan struct{} // closed and replaced when a position changes
 	wanted    map[string]chan struct{}
-	shown     map[string]int64 // up to where this process saw a view show every event
+	shown     map[string]sight
+}
+
+// sight is a look of this process at a view that it held and nothing was parked in:
+// it showed every event up to the position.
+//
+// Why the time, by the database's clock: an event that was recorded later is not
+// part of it, whatever its position. Where an older backup took the log's place
+// under the running program, positions are given a second time.
+type sight struct {
+	position int64
+	at       time.Time
 }
 
 func newProgress() *progress {
 	return &progress{
 		positions: make(map[string]int64), moved: make(chan struct{}),
-		wanted: make(map[string]chan struct{}), shown: make(map[string]int64),
+		wanted: make(map[string]chan struct{}), shown: make(map[string]sight),
 	}
 }
 
@@ -76,20 +86,29 @@ func (p *progress) advance(view string, position int64) {
 	}
 }
 
-// show notes that a view shows every event up to the position: this process
-// looked while it held the view, and nothing was parked.
-func (p *progress) show(view string, position int64) {
+// show notes what this process saw, and forget that it does not hold any more.
+func (p *progress) show(view string, seen sight) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.shown[view] = position
+	p.shown[view] = seen
 }
 
-// shows reports whether all views are known to show every event up to the
-// position. It is no hint: nobody else's word counts.
-func (p *progress) shows(views []string, position int64) bool {
+func (p *progress) forget(view string) { p.show(view, sight{position: -1}) }
+
+// shows reports whether all views are known to show every one of the events. It is
+// no hint: nobody else's word counts.
+func (p *progress) shows(views []string, events []eventsourcing.Receipt) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !slices.ContainsFunc(views, func(v string) bool { return p.shown[v] < position })
+	for _, v := range views {
+		seen := p.shown[v]
+		for _, e := range events {
+			if seen.position < e.Position || seen.at.Before(e.RecordedAt.Time) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // correct takes a view to where the database says it is, also back: a
@@ -147,6 +166,10 @@ func (r *Runner) Heard(payload string) {
 // when an event is parked.
 const lookInterval = 250 * time.Millisecond
 
+// waitShare is the part of its wait by which a request may be answered late: it
+// does not ask the database more often.
+const waitShare = 8
+
 // Wait returns true as soon as each view shows each of the events, on whichever
 // replica, and false when ctx ends first. A view that has read an event but
 // parked its aggregate does not show it.
@@ -162,7 +185,7 @@ func (r *Runner) Wait(ctx context.Context, views []string, events []eventsourcin
 		if !r.WaitPosition(ctx, views, position) {
 			return false
 		}
-		if r.progress.shows(views, position) {
+		if r.progress.shows(views, events) {
 			return true
 		}
 		if shown, err := r.shown(ctx, views, events); shown && err == nil {
@@ -239,16 +262,19 @@ func (r *Runner) shown(ctx context.Context, views []string, events []eventsourci
 // The event need not be recorded yet.
 func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.UUID, version int) bool {
 	r.progress.hurry([]string{view}) // it can work while this one looks
+	began := now()
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
 	for {
 		_, moved := r.progress.reached(nil, 0)
 		var applied int
 		var position int64
+		var recorded time.Time
 		err := r.reader.NewRaw(`SELECT
 		   coalesce((SELECT l.version FROM view_locks l WHERE l.view = ?0 AND l.aggregate_id = ?1), 0),
-		   coalesce((SELECT e."position" FROM events e WHERE e.aggregate_id = ?1 AND e.version = ?2), 0)`,
-			view, aggregateID, version).Scan(ctx, &applied, &position)
+		   coalesce(e."position", 0), coalesce(e.recorded_at, now())
+		  FROM (SELECT) one LEFT JOIN events e ON e.aggregate_id = ?1 AND e.version = ?2`,
+			view, aggregateID, version).Scan(ctx, &applied, &position, &recorded)
 		switch {
 		case err == nil && applied >= version:
 			return true
@@ -258,6 +284,8 @@ func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.
 		}
 		select {
 		case <-moved:
+			// Why: a thousand that wait in vain would ask at every batch.
+			wait(ctx, min(now().Sub(began)/waitShare, lookInterval))
 		case <-look.C:
 		case <-ctx.Done():
 			return false

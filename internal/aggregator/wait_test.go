@@ -2,6 +2,8 @@ package aggregator_test
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"onepg/internal/aggregator"
 	"onepg/internal/aggregator/aggregatortest"
 	"onepg/internal/eventsourcing"
+	"onepg/internal/postgres/pgtest"
 )
 
 // waits runs Wait for up to a time and says what came of it and how long it took.
@@ -164,5 +167,159 @@ func TestWaitingOnEmptyViewsIsBounded(t *testing.T) {
 	defer cancel()
 	if r.WaitVersion(ctx, "things", uuid.New(), 1) {
 		t.Error("nobody's version counts as shown")
+	}
+}
+
+// What another replica parked after this one began to look, but before it held the
+// view, is not shown either.
+func TestWhatIsParkedWhileAViewIsClaimedIsNotShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	sick := uuid.New()
+	receipts := w.receipts(sick, made{}, added{13})
+	r := w.replica(types())
+	// A claim that has its snapshot, and not yet the row, waits for the gate.
+	w.Exec(`ALTER TABLE event_log_head RENAME TO real_head`)
+	w.Exec(`CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql AS
+	  $$BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN true; END$$`)
+	w.Exec(`CREATE VIEW event_log_head AS SELECT * FROM real_head WHERE gate()`)
+	w.Exec(`INSERT INTO view_positions (view, revision) VALUES ('things', 1)`)
+	tx, err := w.DB.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(t.Context(), `SELECT pg_advisory_xact_lock(7)`); err != nil {
+		t.Fatal(err)
+	}
+	caught := make(chan error, 1)
+	go func() { caught <- r.CatchUp(t.Context()) }()
+	for len(w.Strings(`SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+	  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)) == 0 {
+		if t.Context().Err() != nil {
+			t.Fatal("nobody claims the view")
+		}
+	}
+	// What another replica's batch leaves.
+	for _, query := range []string{
+		`INSERT INTO view_parked (view, aggregate_id, event_id, "position", version, error, attempts)
+		 SELECT 'things', aggregate_id, id, "position", version, '', 5 FROM events WHERE version = 2`,
+		`INSERT INTO view_locks (view, aggregate_id, version) SELECT 'things', aggregate_id, 1 FROM events WHERE version = 1`,
+		`UPDATE view_positions SET "position" = 2, updated_at = clock_timestamp() WHERE view = 'things'`,
+	} {
+		if _, err := tx.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-caught; err != nil {
+		t.Fatal(err)
+	}
+	if ok, _ := w.waits(r, 300*time.Millisecond, receipts...); ok {
+		t.Error("an event that is parked counts as shown")
+	}
+	if ok, _ := w.waits(r, 10*time.Second, receipts[:1]...); !ok {
+		t.Error("the event before it is shown")
+	}
+}
+
+// An older backup takes the log's place while the program runs: positions that a
+// view had shown are given anew.
+func TestAnotherLogsPositionsAreNotTakenForShown(t *testing.T) {
+	t.Parallel()
+	for _, parked := range []bool{false, true} {
+		w := newWorld(t)
+		r := w.replica(types())
+		w.receipts(uuid.New(), made{}, added{1}, added{2})
+		if err := r.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.rewind()
+		if parked {
+			w.Exec(`INSERT INTO view_parked (view, aggregate_id, event_id, "position", version, error, attempts)
+			 VALUES ('things', gen_random_uuid(), gen_random_uuid(), 1, 1, '', 5)`)
+		}
+		again := w.receipts(uuid.New(), made{})
+		if again[0].Position > 3 {
+			t.Fatalf("position %d was never shown", again[0].Position)
+		}
+		if ok, _ := w.waits(r, 600*time.Millisecond, again...); ok {
+			t.Error("an event of another log counts as shown before the view has looked")
+		}
+		if parked {
+			// A look that finds something parked does not make the old one good.
+			if err := r.CatchUp(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ghost := again[0]
+			ghost.AggregateID, ghost.RecordedAt = uuid.New(), eventsourcing.Time{}
+			if ok, _ := w.waits(r, 300*time.Millisecond, ghost); ok {
+				t.Error("what nobody folded counts as shown while something is parked")
+			}
+		}
+		w.Start(r)
+		if ok, _ := w.waits(r, 10*time.Second, again...); !ok {
+			t.Error("the new event is never shown")
+		}
+	}
+}
+
+// rewind takes the log and the view back to one event, as a restore does.
+func (w *world) rewind() {
+	w.t.Helper()
+	w.Exec(`ALTER TABLE events DISABLE TRIGGER USER`)
+	w.Exec(`DELETE FROM events WHERE "position" > 1`)
+	w.Exec(`ALTER TABLE events ENABLE TRIGGER USER`)
+	w.Exec(`UPDATE event_log_head SET "position" = 1`)
+	w.Exec(`UPDATE view_locks SET version = 1`)
+	w.Exec(`UPDATE things SET version = 1, sum = 0`)
+	w.Exec(`UPDATE view_positions SET "position" = 1`)
+}
+
+// Who waits for what never comes asks less and less often, however often the view
+// moves, or is said to.
+func TestWaitingInVainAsksSeldom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	sent := new(pgtest.Sent)
+	r := w.Runner(aggregatortest.Replica{
+		Known: types(), Views: []aggregator.View{things()}, DB: w.Open("watched", 2).WithQueryHook(sent),
+	})
+	if err := r.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := len(sent.Queries)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	done := make(chan bool)
+	go func() { done <- r.WaitVersion(ctx, "things", uuid.New(), 1) }()
+	for n := 1; ; n++ {
+		select {
+		case seen := <-done:
+			if asked := len(sent.Queries) - before; seen || asked > 120 {
+				t.Errorf("%t, after it asked %d times", seen, asked)
+			}
+			return
+		default:
+			r.Heard(fmt.Sprint("things,", n))
+			runtime.Gosched()
+		}
+	}
+}
+
+// A backup may be from before there was a view, or somebody deletes its row.
+func TestAViewWhoseRowIsGoneBeginsAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.run(types())
+	id := uuid.New()
+	if ok, _ := w.waits(r, 10*time.Second, w.receipts(id, made{}, added{1})...); !ok {
+		t.Fatal("the view does not run")
+	}
+	w.Exec(`DELETE FROM view_positions`)
+	if ok, _ := w.waits(r, 20*time.Second, w.receipts(id, added{2})...); !ok || w.sums()[id] != 3 {
+		t.Errorf("%t, the sum is %d", ok, w.sums()[id])
 	}
 }

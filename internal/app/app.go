@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -148,8 +149,14 @@ func (a *App) open(ctx context.Context) error {
 	return nil
 }
 
-// URL is where the API answers.
-func (a *App) URL() string { return "http://" + a.socket.Addr().String() }
+// URL is where the API answers; where it listens on every address, one of them.
+func (a *App) URL() string {
+	address := a.socket.Addr().String()
+	if tcp, ok := a.socket.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		address = net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	return "http://" + address
+}
 
 // Run serves until ctx ends, then stops in order and returns nil. An error is a
 // part that failed beyond what it can mend itself.

@@ -238,7 +238,7 @@ func (c *Case) killAt(n int, do func(*aggregator.Runner) error) (*killer, error)
 	db := c.Open(k.name, 2)
 	defer func() { _ = db.Close() }()
 	r := c.replica()
-	r.DB, r.Window = db.WithQueryHook(k), 35
+	r.DB, r.Window = db.WithQueryHook(k), 25
 	return k, do(c.Runner(r))
 }
 
