@@ -333,18 +333,12 @@ func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Co
 	}
 	name := j.batch.name()
 	if err != nil {
-		r.progress.forget(name)
 		return res, fmt.Errorf("batch of view %s: %w", name, err)
 	}
 	if res.standing == absent {
 		return res, nil
 	}
 	r.progress.advance(name, res.position)
-	if res.waiting || len(res.parked) > 0 {
-		r.progress.forget(name)
-	} else {
-		r.progress.show(name, sight{position: res.position, at: res.looked})
-	}
 	if res.changed() {
 		r.metrics.observe(name, res, time.Since(start))
 		r.tell(ctx, name, res)

@@ -22,25 +22,10 @@ type progress struct {
 	positions map[string]int64
 	moved     chan struct{} // closed and replaced when a position changes
 	wanted    map[string]chan struct{}
-	shown     map[string]sight
-}
-
-// sight is a look of this process at a view that it held and nothing was parked in:
-// it showed every event up to the position.
-//
-// Why the time, by the database's clock: an event that was recorded later is not
-// part of it, whatever its position. Where an older backup took the log's place
-// under the running program, positions are given a second time.
-type sight struct {
-	position int64
-	at       time.Time
 }
 
 func newProgress() *progress {
-	return &progress{
-		positions: make(map[string]int64), moved: make(chan struct{}),
-		wanted: make(map[string]chan struct{}), shown: make(map[string]sight),
-	}
+	return &progress{positions: make(map[string]int64), moved: make(chan struct{}), wanted: make(map[string]chan struct{})}
 }
 
 // want gives the channel that says, once, that somebody waits for the view.
@@ -84,31 +69,6 @@ func (p *progress) advance(view string, position int64) {
 	if old, ok := p.positions[view]; !ok || old < position {
 		p.put(view, position)
 	}
-}
-
-// show notes what this process saw, and forget that it does not hold any more.
-func (p *progress) show(view string, seen sight) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.shown[view] = seen
-}
-
-func (p *progress) forget(view string) { p.show(view, sight{position: -1}) }
-
-// shows reports whether all views are known to show every one of the events. It is
-// no hint: nobody else's word counts.
-func (p *progress) shows(views []string, events []eventsourcing.Receipt) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, v := range views {
-		seen := p.shown[v]
-		for _, e := range events {
-			if seen.position < e.Position || seen.at.Before(e.RecordedAt.Time) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // correct takes a view to where the database says it is, also back: a
@@ -182,11 +142,9 @@ func (r *Runner) Wait(ctx context.Context, views []string, events []eventsourcin
 		position = max(position, e.Position)
 	}
 	for {
+		r.progress.hurry(views)
 		if !r.WaitPosition(ctx, views, position) {
 			return false
-		}
-		if r.progress.shows(views, events) {
-			return true
 		}
 		if shown, err := r.shown(ctx, views, events); shown && err == nil {
 			return true
@@ -204,7 +162,6 @@ func (r *Runner) Wait(ctx context.Context, views []string, events []eventsourcin
 // Why Wait begins with it: a thousand requests that wait for the same
 // batch ask the database once each, when there is something to see.
 func (r *Runner) WaitPosition(ctx context.Context, views []string, position int64) bool {
-	r.progress.hurry(views)
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
 	for {
@@ -215,7 +172,6 @@ func (r *Runner) WaitPosition(ctx context.Context, views []string, position int6
 		select {
 		case <-moved:
 		case <-look.C:
-			r.progress.hurry(views)
 			r.refresh(ctx, views, r.progress.advance)
 		case <-ctx.Done():
 			return false
@@ -269,12 +225,10 @@ func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.
 		_, moved := r.progress.reached(nil, 0)
 		var applied int
 		var position int64
-		var recorded time.Time
 		err := r.reader.NewRaw(`SELECT
 		   coalesce((SELECT l.version FROM view_locks l WHERE l.view = ?0 AND l.aggregate_id = ?1), 0),
-		   coalesce(e."position", 0), coalesce(e.recorded_at, now())
-		  FROM (SELECT) one LEFT JOIN events e ON e.aggregate_id = ?1 AND e.version = ?2`,
-			view, aggregateID, version).Scan(ctx, &applied, &position, &recorded)
+		   coalesce((SELECT e."position" FROM events e WHERE e.aggregate_id = ?1 AND e.version = ?2), 0)`,
+			view, aggregateID, version).Scan(ctx, &applied, &position)
 		switch {
 		case err == nil && applied >= version:
 			return true
