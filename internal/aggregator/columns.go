@@ -10,8 +10,36 @@ import (
 	"strings"
 	"time"
 
+	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/schema"
 )
+
+// columns are rows turned by a quarter: one array per column.
+type columns struct {
+	names  string // of the columns, with commas
+	unnest string // the call that makes rows of the arrays again
+	args   []any  // its arguments
+}
+
+// columns turns the rows.
+//
+// Why unnest and not VALUES: the statement's text has one shape whatever the
+// number of rows, and a thousand rows take half the time to parse.
+func (t table[Row]) columns(rows []*Row) (columns, error) {
+	var c columns
+	names, casts := make([]string, 0, len(t.fields)), make([]string, 0, len(t.fields))
+	for _, f := range t.fields {
+		values, err := column(f, rows)
+		if err != nil {
+			return c, fmt.Errorf("column %s of %s: %w", f.Name, t.name, err)
+		}
+		names = append(names, string(f.SQLName))
+		casts = append(casts, "?::"+f.CreateTableSQLType+"[]")
+		c.args = append(c.args, pgdialect.Array(values))
+	}
+	c.names, c.unnest = strings.Join(names, ", "), "unnest("+strings.Join(casts, ", ")+")"
+	return c, nil
+}
 
 // column is the values that the rows have for a field, as a slice that pgdialect
 // writes as an array.
