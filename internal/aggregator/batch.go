@@ -57,7 +57,6 @@ type result struct {
 	took     map[string]time.Duration
 	parked   []*EventError
 	retried  int         // aggregates that were parked and tried again
-	freed    int         // and of those the ones that are not parked any more
 	halted   string      // why the view stands still from here on
 	unknown  *EventError // the batch ended before an event that this program does not know
 }

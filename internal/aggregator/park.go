@@ -192,7 +192,6 @@ func (b batch) reapply(ctx context.Context, p parkedRow, work []*history, rest *
 		}
 	}
 	if rest == nil {
-		r.freed++
 		_, err = b.tx.NewDelete().Model(&p).WherePK().Exec(ctx)
 	} else {
 		_, err = b.tx.NewRaw(`UPDATE view_parked SET event_id = ?, "position" = ?, version = ?, attempts = 1, retry_at = clock_timestamp()
