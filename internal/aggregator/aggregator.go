@@ -74,6 +74,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/uptrace/bun"
 	"golang.org/x/sync/errgroup"
@@ -110,7 +111,7 @@ type Options struct {
 // or, when AggregateID is the nil UUID, of all aggregates of a kind.
 type LogRange struct {
 	Aggregate   string
-	AggregateID [16]byte
+	AggregateID uuid.UUID
 	After, UpTo int64
 	// Limit is how many events at most; zero is no limit.
 	Limit int
@@ -284,7 +285,7 @@ func (r *Runner) catchUp(ctx context.Context, v View) (obstacle string, err erro
 	return "", nil
 }
 
-// register makes the view's row when the view is new.
+// register makes the view's row, once in the life of this process.
 func (r *Runner) register(ctx context.Context, v View) error {
 	if r.progress.known(v.Name) {
 		return nil
@@ -296,6 +297,7 @@ func (r *Runner) register(ctx context.Context, v View) error {
 	return nil
 }
 
+// enrol makes the view's row where there is none.
 func (r *Runner) enrol(ctx context.Context, v View) error {
 	_, err := r.reader.NewRaw("INSERT INTO view_positions (view, revision) VALUES (?, ?) ON CONFLICT (view) DO NOTHING", v.Name, v.Revision).Exec(ctx)
 	if err != nil {

@@ -126,8 +126,9 @@ func (r *Runner) Heard(payload string) {
 // when an event is parked.
 const lookInterval = 250 * time.Millisecond
 
-// waitShare is the part of its wait by which a request may be answered late: it
-// does not ask the database more often.
+// waitShare makes who waits for a version rest between two looks: for an eighth of
+// the time that it has waited already, and for lookInterval at most. An answer is
+// late by no more than that, and a long wait seldom asks the database.
 const waitShare = 8
 
 // Wait returns true as soon as each view shows each of the events, on whichever

@@ -150,5 +150,6 @@ func (e *EventError) Error() string {
 // Unwrap gives the cause.
 func (e *EventError) Unwrap() error { return e.Err }
 
-// now measures durations; no decision depends on it.
+// now measures durations and paces this process. What is applied, and when an event
+// is due to be tried again, is decided by the log and by the database's clock.
 func now() time.Time { return time.Now() } //nolint:forbidigo // see above
