@@ -234,3 +234,6 @@ func (a *App) ready(ctx context.Context) error {
 	_, err := a.log.Head(ctx)
 	return err
 }
+
+// now is the program's clock: the one place that reads it.
+func now() time.Time { return time.Now() } //nolint:forbidigo // the edge that hands the clock out

@@ -10,7 +10,6 @@ import (
 	"io"
 
 	"onepg/internal/eventsourcing"
-	"onepg/internal/eventstore"
 	"onepg/internal/fault"
 )
 
@@ -141,35 +140,4 @@ func (in *intake) flush(ctx context.Context) error {
 		in.done.Last = r.Position
 	}
 	return nil
-}
-
-// Newest lifts an event to its newest schema version, for an export that other
-// programs read.
-func (t *Tools) Newest(e eventsourcing.Recorded) (eventsourcing.Recorded, error) {
-	return t.Registry.Upcast(e)
-}
-
-// Export writes the log; see eventstore.Export.
-func (t *Tools) Export(ctx context.Context, w io.Writer, q eventstore.Query, o eventstore.ExportOptions) (int64, error) {
-	return eventstore.Export(ctx, t.DB, w, q, o)
-}
-
-// Import takes over what Export wrote; see eventstore.Import.
-func (t *Tools) Import(ctx context.Context, r io.Reader) (eventstore.Imported, error) {
-	if err := t.Register(ctx); err != nil {
-		return eventstore.Imported{}, err
-	}
-	return eventstore.Import(ctx, t.DB, r)
-}
-
-// SealAll seals what is not sealed yet.
-func (t *Tools) SealAll(ctx context.Context) error { return eventstore.SealAll(ctx, t.DB) }
-
-// Seal gives the newest seal; a fault.NotFound if there is none.
-func (t *Tools) Seal(ctx context.Context) (eventstore.Seal, error) {
-	seal, ok, err := eventstore.NewestSeal(ctx, t.DB)
-	if err == nil && !ok {
-		err = fault.New(fault.NotFound, "not-sealed", "Nothing is sealed yet. A server seals an event a minute after it was recorded; --all seals at once.")
-	}
-	return seal, err
 }

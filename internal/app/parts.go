@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/uptrace/bun"
 
 	"onepg/internal/aggregator"
 	"onepg/internal/auth"
@@ -15,11 +14,9 @@ import (
 	"onepg/internal/docs"
 	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
-	"onepg/internal/eventstore"
 	"onepg/internal/httpapi"
 	"onepg/internal/postgres"
 	"onepg/internal/strictjson"
-	"onepg/internal/tail"
 )
 
 // viewsUpdated is the channel on which a view's new position is announced.
@@ -167,63 +164,4 @@ func (a *App) relay(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// readLog is how views read the log, inside their own transaction.
-func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{
-		After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit, PayloadBudget: r.PayloadBudget,
-	}
-	if r.Aggregate != "" {
-		q.Aggregates = []string{r.Aggregate}
-	}
-	return eventstore.ReadFrom(ctx, tx, q)
-}
-
-// logReader is the log as the HTTP routes see it: old events come out in their
-// newest schema versions.
-type logReader struct {
-	*eventstore.Log
-
-	registry *eventsourcing.Registry
-}
-
-// Stretch reads one page of the log for a stream.
-func (l logReader) Stretch(ctx context.Context, s tail.Stretch) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{
-		After: s.After, UpTo: s.UpTo, Limit: s.Limit, AggregateID: s.Filter.AggregateID, Name: s.Filter.Name,
-		CorrelationID: s.Filter.CorrelationID,
-	}
-	if s.Filter.Aggregate != "" {
-		q.Aggregates = []string{s.Filter.Aggregate}
-	}
-	return l.Read(ctx, q)
-}
-
-// Page reads one page of the log.
-func (l logReader) Page(ctx context.Context, f httpapi.LogFilter, limit int) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, CorrelationID: f.CorrelationID, Limit: limit}
-	if f.Aggregate != "" {
-		q.Aggregates = []string{f.Aggregate}
-	}
-	events, err := l.Read(ctx, q)
-	for i := range events {
-		events[i] = l.newest(events[i])
-	}
-	return events, err
-}
-
-// Event reads one event.
-func (l logReader) Event(ctx context.Context, id uuid.UUID) (eventsourcing.Recorded, bool, error) {
-	e, found, err := l.Log.Event(ctx, id)
-	return l.newest(e), found, err
-}
-
-// newest is the event in its newest schema version. One that cannot be lifted
-// here, because a newer program recorded it, is shown as it is.
-func (l logReader) newest(e eventsourcing.Recorded) eventsourcing.Recorded {
-	if newest, err := l.registry.Upcast(e); err == nil {
-		return newest
-	}
-	return e
 }
