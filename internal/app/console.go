@@ -10,7 +10,6 @@ import (
 	"onepg/internal/auth"
 	"onepg/internal/console"
 	"onepg/internal/domains"
-	"onepg/internal/eventsourcing"
 	"onepg/internal/eventstore"
 	"onepg/internal/httpapi"
 )
@@ -35,10 +34,7 @@ func (a *App) console(p parts) error {
 // inConsole is what the console can do with a domain.
 func (a *App) inConsole(d domains.Domain) (console.Domain, error) {
 	shown := console.Domain{Name: d.Name, Events: d.Events, Revert: d.Revert}
-	own := func(v aggregator.View) bool {
-		return slices.ContainsFunc(d.Events, func(t eventsourcing.EventType) bool { return t.Aggregate() == v.Aggregate })
-	}
-	if i := slices.IndexFunc(d.Views, own); i >= 0 {
+	if i := slices.IndexFunc(d.Views, func(v aggregator.View) bool { return owns(d, v) }); i >= 0 {
 		shown.Timeline = d.Views[i].Timeline(pastLog{a})
 	}
 	if !postable(d.Events) {

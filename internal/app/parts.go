@@ -118,12 +118,12 @@ func checkBody(depth int) func([]byte) error {
 }
 
 func postable(types []eventsourcing.EventType) bool {
-	for _, t := range types {
-		if !t.ServerOnly {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(types, func(t eventsourcing.EventType) bool { return !t.ServerOnly })
+}
+
+// owns tells whether a view of the domain is of the domain's own aggregates.
+func owns(d domains.Domain, v aggregator.View) bool {
+	return slices.ContainsFunc(d.Events, func(t eventsourcing.EventType) bool { return t.Aggregate() == v.Aggregate })
 }
 
 // shown waits until each of the domain's views of its own aggregates shows the
@@ -131,7 +131,7 @@ func postable(types []eventsourcing.EventType) bool {
 func (a *App) shown(d domains.Domain) func(context.Context, []eventsourcing.Receipt) bool {
 	var names []string
 	for _, v := range d.Views {
-		if slices.ContainsFunc(d.Events, func(t eventsourcing.EventType) bool { return t.Aggregate() == v.Aggregate }) {
+		if owns(d, v) {
 			names = append(names, v.Name)
 		}
 	}
