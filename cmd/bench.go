@@ -96,11 +96,9 @@ func measure(c *cobra.Command, o bench.Options) (*bench.Report, error) {
 	if o.Watcher, err = watchCommand(); err != nil {
 		return nil, err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program's file: %w", err)
+	if o.Worker, err = ownCommand("bench-worker"); err != nil {
+		return nil, err
 	}
-	o.Worker = []string{self, "bench-worker"}
 	progress := newProgress(c.ErrOrStderr())
 	o.Progress = progress.step
 	report, err := bench.Run(c.Context(), o)

@@ -53,8 +53,8 @@ func keyringDeps() keysDeps {
 	}
 }
 
-// newKeysCommand is "app keys".
-func newKeysCommand(deps keysDeps) *cobra.Command {
+// newKeys is "app keys".
+func newKeys(deps keysDeps) *cobra.Command {
 	group := &cobra.Command{
 		Use:   "keys",
 		Short: "Make, list and revoke the keys that open the API",

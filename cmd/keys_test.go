@@ -29,7 +29,7 @@ func keysRunner(t *testing.T) func(args ...string) (out, errs string, err error)
 	}
 	return func(args ...string) (string, string, error) {
 		var out, errs bytes.Buffer
-		command := newKeysCommand(deps)
+		command := newKeys(deps)
 		command.SilenceErrors, command.SilenceUsage = true, true
 		command.SetOut(&out)
 		command.SetErr(&errs)

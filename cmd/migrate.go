@@ -25,8 +25,8 @@ type migrateDeps struct {
 	now   func() time.Time
 }
 
-// newMigrateCommand is "app migrate".
-func newMigrateCommand(deps migrateDeps) *cobra.Command {
+// newMigrate is "app migrate".
+func newMigrate(deps migrateDeps) *cobra.Command {
 	group := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database's schema to the state this binary needs",
@@ -41,12 +41,12 @@ again. Several may be started at once; one works and the others wait for it.`,
 		Args: cobra.NoArgs,
 	}
 	group.AddCommand(
-		newMigrateInitCommand(deps), newMigrateUpCommand(deps), newMigrateDownCommand(deps),
-		newMigrateStatusCommand(deps), newMigrateCreateCommand(deps), newMigrateUnlockCommand(deps))
+		newMigrateInit(deps), newMigrateUp(deps), newMigrateDown(deps),
+		newMigrateStatus(deps), newMigrateCreate(deps), newMigrateUnlock(deps))
 	return group
 }
 
-func newMigrateInitCommand(deps migrateDeps) *cobra.Command {
+func newMigrateInit(deps migrateDeps) *cobra.Command {
 	return &cobra.Command{
 		Use:   "init",
 		Short: "Create the tables that note what was applied",
@@ -55,16 +55,16 @@ on its own it is for a database that another role prepares. Running it again
 changes nothing.`,
 		Example: `  app migrate init`,
 		Args:    cobra.NoArgs,
-		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
-			if err := m.Init(cmd.Context()); err != nil {
+		RunE: deps.run(func(c *cobra.Command, m *migrate.Migrator) error {
+			if err := m.Init(c.Context()); err != nil {
 				return err
 			}
-			return printLine(cmd, "The migration tables are ready.")
+			return printLine(c, "The migration tables are ready.")
 		}),
 	}
 }
 
-func newMigrateUpCommand(deps migrateDeps) *cobra.Command {
+func newMigrateUp(deps migrateDeps) *cobra.Command {
 	return &cobra.Command{
 		Use:   "up",
 		Short: "Apply every migration that is not applied yet",
@@ -76,17 +76,17 @@ tries again. If one fails, those before it stay applied.`,
 		Example: `  app migrate up
   APP_DATABASE_URL=postgres://app@db.example.com/app app migrate up`,
 		Args: cobra.NoArgs,
-		RunE: deps.runOn(func(cmd *cobra.Command, m *migrate.Migrator, db *bun.DB) error {
-			done, err := m.Up(cmd.Context())
+		RunE: deps.runOn(func(c *cobra.Command, m *migrate.Migrator, db *bun.DB) error {
+			done, err := m.Up(c.Context())
 			if err == nil {
-				err = adviseOnRole(cmd, db)
+				err = adviseOnRole(c, db)
 			}
-			return reportDone(cmd, "applied", done, "Nothing to apply: the schema is up to date.", err)
+			return reportDone(c, "applied", done, "Nothing to apply: the schema is up to date.", err)
 		}),
 	}
 }
 
-func newMigrateDownCommand(deps migrateDeps) *cobra.Command {
+func newMigrateDown(deps migrateDeps) *cobra.Command {
 	return &cobra.Command{
 		Use:   "down",
 		Short: "Revert the last group of migrations",
@@ -97,14 +97,14 @@ A group with a migration of a newer version of this program is left alone.`,
 		Example: `  app migrate status
   app migrate down`,
 		Args: cobra.NoArgs,
-		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
-			done, err := m.Down(cmd.Context())
-			return reportDone(cmd, "reverted", done, "Nothing to revert: no migration is applied.", err)
+		RunE: deps.run(func(c *cobra.Command, m *migrate.Migrator) error {
+			done, err := m.Down(c.Context())
+			return reportDone(c, "reverted", done, "Nothing to revert: no migration is applied.", err)
 		}),
 	}
 }
 
-func newMigrateStatusCommand(deps migrateDeps) *cobra.Command {
+func newMigrateStatus(deps migrateDeps) *cobra.Command {
 	status := &cobra.Command{
 		Use:   "status",
 		Short: "List the migrations and where each stands",
@@ -115,12 +115,12 @@ that another version of this program applied it. Nothing is changed.`,
 		Args: cobra.NoArgs,
 	}
 	format := outputFlag(status)
-	status.RunE = deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
-		list, err := m.Status(cmd.Context())
+	status.RunE = deps.run(func(c *cobra.Command, m *migrate.Migrator) error {
+		list, err := m.Status(c.Context())
 		if err != nil {
 			return err
 		}
-		return printList(cmd.OutOrStdout(), *format, list, []column[migrate.Status]{
+		return printList(c.OutOrStdout(), *format, list, []column[migrate.Status]{
 			{"NAME", func(s migrate.Status) string { return s.Name }},
 			{"STATE", func(s migrate.Status) string { return string(s.State) }},
 			{"GROUP", func(s migrate.Status) string {
@@ -140,7 +140,7 @@ that another version of this program applied it. Nothing is changed.`,
 	return status
 }
 
-func newMigrateCreateCommand(deps migrateDeps) *cobra.Command {
+func newMigrateCreate(deps migrateDeps) *cobra.Command {
 	return &cobra.Command{
 		Use:   "create NAME",
 		Short: "Write the files of a new, empty migration",
@@ -149,13 +149,13 @@ change, and its down file, which undoes it. NAME is lower-case letters, digits a
 underscores. No database is needed; run it in the root of the source tree.`,
 		Example: `  app migrate create add_user_phone`,
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			paths, err := migrate.Create(deps.dir, args[0], deps.now())
 			if err != nil {
 				return err
 			}
 			for _, path := range paths {
-				if err := printLine(cmd, "created "+path); err != nil {
+				if err := printLine(c, "created "+path); err != nil {
 					return err
 				}
 			}
@@ -164,7 +164,7 @@ underscores. No database is needed; run it in the root of the source tree.`,
 	}
 }
 
-func newMigrateUnlockCommand(deps migrateDeps) *cobra.Command {
+func newMigrateUnlock(deps migrateDeps) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unlock",
 		Short: "Remove a lock that another migration tool left behind",
@@ -173,29 +173,29 @@ This program never leaves one: its lock ends with its connection. Make sure that
 other tool is not running any more.`,
 		Example: `  app migrate unlock`,
 		Args:    cobra.NoArgs,
-		RunE: deps.run(func(cmd *cobra.Command, m *migrate.Migrator) error {
-			removed, err := m.Unlock(cmd.Context())
+		RunE: deps.run(func(c *cobra.Command, m *migrate.Migrator) error {
+			removed, err := m.Unlock(c.Context())
 			if err != nil {
 				return err
 			}
 			if removed {
-				return printLine(cmd, "Removed the lock another tool had left.")
+				return printLine(c, "Removed the lock another tool had left.")
 			}
-			return printLine(cmd, "There was no lock to remove.")
+			return printLine(c, "There was no lock to remove.")
 		}),
 	}
 }
 
 // adviseOnRole says what to do where the migrating role could not make the one
 // for servers. Why here: the driver drops the warning that the migration raises.
-func adviseOnRole(cmd *cobra.Command, db *bun.DB) error {
+func adviseOnRole(c *cobra.Command, db *bun.DB) error {
 	var missing bool
-	err := db.NewRaw("SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'onepg_server')").Scan(cmd.Context(), &missing)
+	err := db.NewRaw("SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'onepg_server')").Scan(c.Context(), &missing)
 	if err != nil {
 		return fmt.Errorf("look for the role onepg_server: %w", err)
 	}
 	if missing {
-		_, err = fmt.Fprintln(cmd.ErrOrStderr(), `The role onepg_server, with which a server can do nothing to what is recorded, could not be made:
+		_, err = fmt.Fprintln(c.ErrOrStderr(), `The role onepg_server, with which a server can do nothing to what is recorded, could not be made:
 that takes CREATEROLE. All works without it, with servers that run as the owner. To have it,
 let a role that may do: CREATE ROLE onepg_server NOLOGIN; then, as the owner: SELECT grant_server_rights();`)
 	}
@@ -208,13 +208,13 @@ let a role that may do: CREATE ROLE onepg_server NOLOGIN; then, as the owner: SE
 // run opens the database for a command, hands it a Migrator, and closes the
 // database whatever happens.
 func (d migrateDeps) run(do func(*cobra.Command, *migrate.Migrator) error) func(*cobra.Command, []string) error {
-	return d.runOn(func(cmd *cobra.Command, m *migrate.Migrator, _ *bun.DB) error { return do(cmd, m) })
+	return d.runOn(func(c *cobra.Command, m *migrate.Migrator, _ *bun.DB) error { return do(c, m) })
 }
 
 // runOn is run for a command that has something to ask the database itself.
 func (d migrateDeps) runOn(do func(*cobra.Command, *migrate.Migrator, *bun.DB) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, _ []string) (err error) {
-		db, closeDB, err := d.open(cmd)
+	return func(c *cobra.Command, _ []string) (err error) {
+		db, closeDB, err := d.open(c)
 		if err != nil {
 			return err
 		}
@@ -223,24 +223,17 @@ func (d migrateDeps) runOn(do func(*cobra.Command, *migrate.Migrator, *bun.DB) e
 		if err != nil {
 			return err
 		}
-		return do(cmd, m, db)
+		return do(c, m, db)
 	}
 }
 
 // reportDone prints what was done, also before a failure, or that there was nothing.
-func reportDone(cmd *cobra.Command, verb string, done []string, nothing string, err error) error {
+func reportDone(c *cobra.Command, verb string, done []string, nothing string, err error) error {
 	if err == nil && len(done) == 0 {
-		return printLine(cmd, nothing)
+		return printLine(c, nothing)
 	}
 	for _, name := range done {
-		err = errors.Join(err, printLine(cmd, verb+" "+name))
+		err = errors.Join(err, printLine(c, verb+" "+name))
 	}
 	return err
-}
-
-func printLine(cmd *cobra.Command, line string) error {
-	if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
-		return fmt.Errorf("write the output: %w", err)
-	}
-	return nil
 }

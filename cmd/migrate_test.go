@@ -41,7 +41,7 @@ func migrateDepsAt(url string) migrateDeps {
 func migrateOutput(t *testing.T, deps migrateDeps, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	command := newMigrateCommand(deps)
+	command := newMigrate(deps)
 	command.SilenceErrors, command.SilenceUsage = true, true
 	command.SetOut(&out)
 	command.SetArgs(args)

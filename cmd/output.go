@@ -90,3 +90,11 @@ func printJSON(w io.Writer, v any) error {
 	}
 	return nil
 }
+
+// printLine writes a sentence for people.
+func printLine(c *cobra.Command, line string) error {
+	if _, err := fmt.Fprintln(c.OutOrStdout(), line); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}

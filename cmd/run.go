@@ -63,14 +63,17 @@ func serve(c *cobra.Command) error {
 	return a.Run(c.Context())
 }
 
-// watchCommand calls the hidden command below in this same program. It stops
-// the embedded PostgreSQL when the last app that uses it was killed.
-func watchCommand() ([]string, error) {
+// watchCommand calls the hidden command below. It stops the embedded PostgreSQL
+// when the last app that uses it was killed.
+func watchCommand() ([]string, error) { return ownCommand("embedded-watch") }
+
+// ownCommand calls a command of this same program.
+func ownCommand(name string) ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program's file: %w", err)
 	}
-	return []string{self, "embedded-watch"}, nil
+	return []string{self, name}, nil
 }
 
 func newEmbeddedWatch() *cobra.Command {

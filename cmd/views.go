@@ -168,11 +168,7 @@ the rebuild is continued by the next server or command that comes.`,
 		RunE: withViews(func(c *cobra.Command, views *aggregator.Runner, args []string) error {
 			bar := newProgress(c.ErrOrStderr())
 			defer bar.end()
-			err := views.FollowRebuild(c.Context(), args[0], func(position, of int64) {
-				const steps = 1000
-				bar.step(int(position*steps/max(of, 1)), steps, fmt.Sprintf("%s: %d of %d", args[0], position, of))
-			})
-			if err != nil {
+			if err := views.FollowRebuild(c.Context(), args[0], bar.positions(args[0])); err != nil {
 				return err
 			}
 			return printLine(c, "The view "+args[0]+" is rebuilt.")
