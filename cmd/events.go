@@ -47,26 +47,13 @@ func withTools(do func(*cobra.Command, *app.Tools, []string) error) func(*cobra.
 }
 
 // filterFlags adds the flags that select events.
-func filterFlags(c *cobra.Command) *eventFilter {
-	f := new(eventFilter)
-	c.Flags().Int64Var(&f.query.After, "after", 0, "events after this position")
-	c.Flags().StringVar(&f.aggregate, "aggregate", "", "events of this kind of aggregate, such as user")
-	c.Flags().Var((*uuidFlag)(&f.query.AggregateID), "aggregate-id", "events of this aggregate")
-	c.Flags().StringVar(&f.query.Name, "name", "", "events of this name, such as user.created")
-	c.Flags().StringVar(&f.query.CorrelationID, "correlation-id", "", "events with this correlation_id in their metadata")
-	return f
-}
-
-type eventFilter struct {
-	query     eventstore.Query
-	aggregate string
-}
-
-func (f *eventFilter) selected() eventstore.Query {
-	q := f.query
-	if f.aggregate != "" {
-		q.Aggregates = []string{f.aggregate}
-	}
+func filterFlags(c *cobra.Command) *eventstore.Query {
+	q := new(eventstore.Query)
+	c.Flags().Int64Var(&q.After, "after", 0, "events after this position")
+	c.Flags().StringVar(&q.Aggregate, "aggregate", "", "events of this kind of aggregate, such as user")
+	c.Flags().Var((*uuidFlag)(&q.AggregateID), "aggregate-id", "events of this aggregate")
+	c.Flags().StringVar(&q.Name, "name", "", "events of this name, such as user.created")
+	c.Flags().StringVar(&q.CorrelationID, "correlation-id", "", "events with this correlation_id in their metadata")
 	return q
 }
 
@@ -113,7 +100,7 @@ position of this one.`,
 		return nil
 	}
 	list.RunE = withTools(func(c *cobra.Command, tools *app.Tools, _ []string) error {
-		q := filter.selected()
+		q := *filter
 		q.Limit = *limit
 		events, err := tools.Log.Read(c.Context(), q)
 		if err != nil {
@@ -198,7 +185,7 @@ left out and none comes twice.`,
 	}
 	filter := filterFlags(tail)
 	tail.RunE = withTools(func(c *cobra.Command, tools *app.Tools, _ []string) error {
-		q := filter.selected()
+		q := *filter
 		if !c.Flags().Changed("after") {
 			var err error
 			if q.After, err = tools.Log.Head(c.Context()); err != nil {
@@ -264,7 +251,7 @@ other programs to read; that is not to be imported either.`,
 		Args:    cobra.MaximumNArgs(1),
 	}
 	filter := filterFlags(export)
-	export.Flags().Int64Var(&filter.query.UpTo, "up-to", 0, "events up to this position")
+	export.Flags().Int64Var(&filter.UpTo, "up-to", 0, "events up to this position")
 	newest := export.Flags().Bool("newest-schema", false, "lift payloads to their newest schema")
 	export.RunE = withTools(func(c *cobra.Command, tools *app.Tools, args []string) (err error) {
 		out, closeOut, err := openOutput(c, args)
@@ -278,7 +265,7 @@ other programs to read; that is not to be imported either.`,
 		if *newest {
 			o.Change = tools.Newest
 		}
-		_, err = tools.Export(c.Context(), out, filter.selected(), o)
+		_, err = tools.Export(c.Context(), out, *filter, o)
 		return err
 	})
 	return export

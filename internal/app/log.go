@@ -28,13 +28,10 @@ func (a *App) record(ctx context.Context, events []eventsourcing.Event) ([]event
 
 // readLog is how views read the log, inside their own transaction.
 func readLog(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{
-		After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit, PayloadBudget: r.PayloadBudget,
-	}
-	if r.Aggregate != "" {
-		q.Aggregates = []string{r.Aggregate}
-	}
-	return eventstore.ReadFrom(ctx, tx, q)
+	return eventstore.ReadFrom(ctx, tx, eventstore.Query{
+		After: r.After, UpTo: r.UpTo, Limit: r.Limit, PayloadBudget: r.PayloadBudget,
+		Aggregate: r.Aggregate, AggregateID: r.AggregateID,
+	})
 }
 
 // logReader is the log as the HTTP routes see it: old events come out in their
@@ -47,23 +44,18 @@ type logReader struct {
 
 // Stretch reads one page of the log for a stream.
 func (l logReader) Stretch(ctx context.Context, s tail.Stretch) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{
-		After: s.After, UpTo: s.UpTo, Limit: s.Limit, AggregateID: s.Filter.AggregateID, Name: s.Filter.Name,
-		CorrelationID: s.Filter.CorrelationID,
-	}
-	if s.Filter.Aggregate != "" {
-		q.Aggregates = []string{s.Filter.Aggregate}
-	}
-	return l.Read(ctx, q)
+	return l.Read(ctx, eventstore.Query{
+		After: s.After, UpTo: s.UpTo, Limit: s.Limit, Aggregate: s.Filter.Aggregate,
+		AggregateID: s.Filter.AggregateID, Name: s.Filter.Name, CorrelationID: s.Filter.CorrelationID,
+	})
 }
 
 // Page reads one page of the log.
 func (l logReader) Page(ctx context.Context, f httpapi.LogFilter, limit int) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: f.After, AggregateID: f.AggregateID, Name: f.Name, CorrelationID: f.CorrelationID, Limit: limit}
-	if f.Aggregate != "" {
-		q.Aggregates = []string{f.Aggregate}
-	}
-	events, err := l.Read(ctx, q)
+	events, err := l.Read(ctx, eventstore.Query{
+		After: f.After, Limit: limit, Aggregate: f.Aggregate,
+		AggregateID: f.AggregateID, Name: f.Name, CorrelationID: f.CorrelationID,
+	})
 	for i := range events {
 		events[i] = l.newest(events[i])
 	}
@@ -109,7 +101,7 @@ func (p pastLog) Each(
 	ctx context.Context, r aggregator.PastRange, f func(e eventsourcing.Recorded, payload any, broken error) error,
 ) error {
 	q := eventstore.Query{
-		Aggregates: []string{r.Aggregate}, AggregateIDs: r.AggregateIDs, UpTo: r.Position,
+		Aggregate: r.Aggregate, AggregateIDs: r.AggregateIDs, UpTo: r.Position,
 		FromVersion: r.From, UpToVersion: r.Version,
 	}
 	return p.app.log.Each(ctx, q, func(e eventsourcing.Recorded) error {

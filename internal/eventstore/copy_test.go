@@ -199,7 +199,7 @@ func TestAnExportKeepsToItsQuery(t *testing.T) {
 	}{
 		"all":          {eventstore.Query{}, 4},
 		"range":        {eventstore.Query{After: 1, UpTo: 3}, 2},
-		"aggregate":    {eventstore.Query{Aggregates: []string{"other"}}, 2},
+		"aggregate":    {eventstore.Query{Aggregate: "other"}, 2},
 		"aggregate_id": {eventstore.Query{AggregateID: id}, 2},
 		"name":         {eventstore.Query{Name: "thing.changed"}, 1},
 		"beyond":       {eventstore.Query{After: 9}, 0},

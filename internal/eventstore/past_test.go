@@ -190,7 +190,7 @@ func TestEachGivesWhatReadGives(t *testing.T) {
 		"to a position": {eventstore.Query{AggregateIDs: []uuid.UUID{a, b}, UpTo: 4}, map[bool][]int64{
 			true: {1, 4, 2, 3}, false: {2, 3, 1, 4},
 		}[inOrder[0] == a]},
-		"of another kind": {eventstore.Query{AggregateIDs: []uuid.UUID{a}, Aggregates: []string{"other"}}, nil},
+		"of another kind": {eventstore.Query{AggregateIDs: []uuid.UUID{a}, Aggregate: "other"}, nil},
 	} {
 		var got []int64
 		err := l.Each(t.Context(), c.q, func(e eventsourcing.Recorded) error {
@@ -222,7 +222,7 @@ func TestAStretchOfVersionsIsFoundByTheIndex(t *testing.T) {
 	_, db := open(t)
 	many(t, db, 20_000)
 	sent := new(pgtest.Sent)
-	q := eventstore.Query{Aggregates: []string{"thing"}, AggregateIDs: []uuid.UUID{uuid.New()}, FromVersion: 5, UpToVersion: 8}
+	q := eventstore.Query{Aggregate: "thing", AggregateIDs: []uuid.UUID{uuid.New()}, FromVersion: 5, UpToVersion: 8}
 	if err := openOn(t, db.WithQueryHook(sent)).Each(t.Context(), q, func(eventsourcing.Recorded) error { return nil }); err != nil {
 		t.Fatal(err)
 	}

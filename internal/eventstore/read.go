@@ -19,7 +19,7 @@ type Query struct {
 	After       int64 // positions greater than this
 	UpTo        int64 // positions up to and including this
 	Limit       int   // at most this many events
-	Aggregates  []string
+	Aggregate   string
 	AggregateID uuid.UUID
 	Name        string
 	// PayloadBudget ends the answer with the event whose payload brings the
@@ -125,14 +125,12 @@ func (q Query) from(db bun.IDB) *bun.SelectQuery {
 	default:
 		s = s.OrderExpr(`e."position"`)
 	}
-	if len(q.Aggregates) > 0 {
-		s = s.Where("e.aggregate IN (?)", bun.List(q.Aggregates))
-	}
-	for _, bound := range []struct {
+	for _, c := range []struct {
 		condition string
 		given     bool
 		value     any
 	}{
+		{"e.aggregate = ?", q.Aggregate != "", q.Aggregate},
 		{`e."position" > ?`, q.After > 0, q.After},
 		{`e."position" <= ?`, q.UpTo > 0, q.UpTo},
 		{"e.version >= ?", q.FromVersion > 0, q.FromVersion},
@@ -140,8 +138,8 @@ func (q Query) from(db bun.IDB) *bun.SelectQuery {
 		{"e.name = ?", q.Name != "", q.Name},
 		{"e.metadata ->> 'correlation_id' = ?", q.CorrelationID != "", q.CorrelationID},
 	} {
-		if bound.given {
-			s = s.Where(bound.condition, bound.value)
+		if c.given {
+			s = s.Where(c.condition, c.value)
 		}
 	}
 	if q.Limit > 0 {

@@ -121,7 +121,7 @@ func (s *store) views() *aggregator.Runner {
 		DB: s.db, Rebuilder: s.db, Reader: s.db, Registry: s.registry, Views: s.domain.Views,
 		Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 		Read: func(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-			return eventstore.ReadFrom(ctx, tx, eventstore.Query{After: r.After, UpTo: r.UpTo, Limit: r.Limit, Aggregates: []string{r.Aggregate}})
+			return eventstore.ReadFrom(ctx, tx, eventstore.Query{After: r.After, UpTo: r.UpTo, Limit: r.Limit, Aggregate: r.Aggregate})
 		},
 		Wake: func() (<-chan struct{}, func()) {
 			ticker, wake, done := time.NewTicker(time.Millisecond), make(chan struct{}), make(chan struct{})

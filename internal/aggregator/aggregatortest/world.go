@@ -139,11 +139,10 @@ func (w *World) Start(r *aggregator.Runner) (stop func()) {
 
 // read is how package app reads the log for views.
 func read(ctx context.Context, tx bun.IDB, r aggregator.LogRange) ([]eventsourcing.Recorded, error) {
-	q := eventstore.Query{After: r.After, UpTo: r.UpTo, AggregateID: r.AggregateID, Limit: r.Limit, PayloadBudget: r.PayloadBudget}
-	if r.Aggregate != "" {
-		q.Aggregates = []string{r.Aggregate}
-	}
-	return eventstore.ReadFrom(ctx, tx, q)
+	return eventstore.ReadFrom(ctx, tx, eventstore.Query{
+		After: r.After, UpTo: r.UpTo, Limit: r.Limit, PayloadBudget: r.PayloadBudget,
+		Aggregate: r.Aggregate, AggregateID: r.AggregateID,
+	})
 }
 
 const wakeInterval = 10 * time.Millisecond
