@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/uptrace/bun"
+
 	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
 	"onepg/internal/postgres"
@@ -13,6 +15,14 @@ import (
 // stateQueryCanceled is the SQLSTATE of a statement that ran into
 // statement_timeout.
 const stateQueryCanceled = "57014"
+
+// eventTypeRow is what the database knows of an event.
+type eventTypeRow struct {
+	bun.BaseModel `bun:"table:event_types,alias:t"`
+
+	Name          string `bun:"name,pk"`
+	SchemaVersion int    `bun:"schema_version"`
+}
 
 // Check fails with "event-unknown" when the log holds an event of a name or
 // schema version that the registry has no path for: an older program was
@@ -35,16 +45,16 @@ func (l *Log) Check(ctx context.Context, registry *eventsourcing.Registry) error
 		if s.SchemaVersion <= newest {
 			continue
 		}
-		if err := l.search(ctx, s.Name, newest); err != nil {
+		if err := l.refuseBeyond(ctx, s.Name, newest); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// search fails when an event of this name and a version beyond the newest is
+// refuseBeyond fails when an event of this name and a version beyond the newest is
 // recorded.
-func (l *Log) search(ctx context.Context, name string, newest int) error {
+func (l *Log) refuseBeyond(ctx context.Context, name string, newest int) error {
 	var found []struct {
 		Position      int64 `bun:"position"`
 		SchemaVersion int   `bun:"schema_version"`

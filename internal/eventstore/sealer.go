@@ -77,7 +77,7 @@ func (s *Sealer) Run(ctx context.Context) error {
 // catchUp seals in short statements until nothing is due.
 func (s *Sealer) catchUp(ctx context.Context) error {
 	for ctx.Err() == nil {
-		sealed, made, err := SealEvents(ctx, s.db)
+		sealed, made, err := sealDue(ctx, s.db)
 		if err != nil {
 			return err
 		}
@@ -89,9 +89,9 @@ func (s *Sealer) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// SealEvents seals what is due now, as much as one short statement may, and
+// sealDue seals what is due now, as much as one short statement may, and
 // gives the last sealed position and how many seals it made.
-func SealEvents(ctx context.Context, db bun.IDB) (sealed int64, made int, err error) {
+func sealDue(ctx context.Context, db bun.IDB) (sealed int64, made int, err error) {
 	err = db.NewRaw("SELECT sealed_position, seals FROM seal_events()").Scan(ctx, &sealed, &made)
 	if err != nil {
 		return 0, 0, postgres.Fault(fmt.Errorf("seal the log: %w", err))

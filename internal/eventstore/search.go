@@ -135,8 +135,8 @@ type Tally struct {
 // changes, so whoever keeps the sum has to count only what came since.
 func (l *Log) Tally(ctx context.Context, after, upTo int64) ([]Tally, error) {
 	var tallies []Tally
-	// Why by hand: recorded_at never falls along positions, so min and max are
-	// those of the first and last.
+	// min and max are the times of the first and the last: recorded_at never falls
+	// along positions.
 	err := l.reader.NewRaw(`SELECT name, schema_version, count(*) AS count, min(recorded_at) AS first_at,
 	        max(recorded_at) AS last_at, max("position") AS last_position
 	   FROM events WHERE "position" > ? AND "position" <= ? GROUP BY name, schema_version`, after, upTo).Scan(ctx, &tallies)
