@@ -72,13 +72,12 @@ func (Rejected) aboutPayment()         {}
 // that could post payment.processed would not need our rules. Their names are
 // on disk and never change.
 func events() []eventsourcing.EventType {
-	only := eventsourcing.ServerOnly
 	return []eventsourcing.EventType{
-		eventsourcing.Type[Initiated]("payment.initiated", eventsourcing.Creates, only),
-		eventsourcing.Type[Processed]("payment.processed", eventsourcing.Changes, only, eventsourcing.Upcasts(processedV2)),
-		eventsourcing.Type[Failed]("payment.failed", eventsourcing.Changes, only),
-		eventsourcing.Type[FlaggedForReview]("payment.flagged_for_review", eventsourcing.Changes, only),
-		eventsourcing.Type[Approved]("payment.approved", eventsourcing.Changes, only),
-		eventsourcing.Type[Rejected]("payment.rejected", eventsourcing.Changes, only),
+		eventsourcing.Type[Initiated]("payment.initiated", eventsourcing.Creates, eventsourcing.ServerOnly),
+		eventsourcing.Type[Processed]("payment.processed", eventsourcing.Changes, eventsourcing.ServerOnly, eventsourcing.Upcasts(processedV2)),
+		eventsourcing.Type[Failed]("payment.failed", eventsourcing.Changes, eventsourcing.ServerOnly),
+		eventsourcing.Type[FlaggedForReview]("payment.flagged_for_review", eventsourcing.Changes, eventsourcing.ServerOnly),
+		eventsourcing.Type[Approved]("payment.approved", eventsourcing.Changes, eventsourcing.ServerOnly),
+		eventsourcing.Type[Rejected]("payment.rejected", eventsourcing.Changes, eventsourcing.ServerOnly),
 	}
 }

@@ -24,8 +24,8 @@ type Risk struct {
 }
 
 // RiskAssessment rates a payment before the rules decide on it. [New] takes the
-// [Scorecard]; put a service of your own in its place there. An error refuses the command for
-// now; nothing is recorded.
+// [Scorecard]; put a service of your own in its place there. An error refuses the
+// command for now; nothing is recorded.
 type RiskAssessment interface {
 	// Assess gives the risk of the subject as things stand now.
 	Assess(ctx context.Context, s Subject) (Risk, error)

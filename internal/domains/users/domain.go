@@ -16,7 +16,6 @@ package users
 import (
 	"onepg/internal/aggregator"
 	"onepg/internal/domains"
-	"onepg/internal/httpapi"
 )
 
 // view is the name of the view and of its table.
@@ -34,6 +33,6 @@ func New(deps domains.Deps) domains.Domain {
 		Views:  []aggregator.View{aggregator.Define[User, Event](view, "user", evolve)},
 		Stream: domains.StreamOf(view, q.users.withIDs),
 		Revert: q.putBack,
-		Routes: func(g *httpapi.Group) { q.register(g) },
+		Routes: q.register,
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"onepg/internal/httpapi"
 )
 
-// queries serves the view, and the past that no view keeps.
+// queries serves the view, the past that no view keeps, and the way back to it.
 type queries struct {
 	users       repository
 	past        aggregator.Past[User]
