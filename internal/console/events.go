@@ -55,11 +55,11 @@ func (c *console) events(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := c.search(g.Request.Context(), f)
+	s, err := c.query(g.Request.Context(), f)
 	if err != nil {
 		return err
 	}
-	found, err := c.searchFor(g.Request.Context(), s)
+	found, err := c.search(g.Request.Context(), s)
 	if err != nil {
 		return err
 	}
@@ -82,9 +82,9 @@ func (c *console) events(g *gin.Context) error {
 	return c.show(g, http.StatusOK, "events", page{Title: "Events", Section: "events", Body: body})
 }
 
-// searchFor goes on from window to window while there is time, so that a page is
+// search goes on from window to window while there is time, so that a page is
 // as full as it can be and there at once, on a slow machine and a fast one.
-func (c *console) searchFor(ctx context.Context, s eventstore.Search) (eventstore.Found, error) {
+func (c *console) search(ctx context.Context, s eventstore.Search) (eventstore.Found, error) {
 	began := c.Clock()
 	all, err := c.Log.Search(ctx, s)
 	for err == nil && all.More && len(all.Events) < eventsPerPage && c.Clock().Sub(began) < workPerPage {
@@ -119,8 +119,8 @@ func readFilter(q url.Values) (eventFilter, error) {
 	return f, nil
 }
 
-// search translates the form for the log.
-func (c *console) search(ctx context.Context, f eventFilter) (eventstore.Search, error) {
+// query translates the form for the log.
+func (c *console) query(ctx context.Context, f eventFilter) (eventstore.Search, error) {
 	s := eventstore.Search{Aggregate: f.Aggregate, Name: f.Name, Actor: f.Actor, CorrelationID: f.Correlation, Limit: eventsPerPage}
 	if f.AggregateID != "" {
 		var id httpapi.ID
