@@ -65,7 +65,9 @@ func (h *history) reset() { h.applied, h.failed = 0, nil }
 // is a uuid.UUID and holds the aggregate's id. E is the sum type of the
 // aggregate's payloads. evolve is the view's only rule: the live view, a
 // rebuild, time travel, the history's changes and verification all come from
-// it.
+// it. It makes a new row and leaves the one before, and what hangs on that, as it
+// was: some rows are remembered and folded on from (see [Past]), so a slice is
+// copied and not appended to.
 //
 // The table has to be one that can be exchanged: no SQL view, foreign key,
 // trigger or policy may be tied to it.
