@@ -75,7 +75,7 @@ trace; a seal that was kept outside, --seal, also shows that seals were rewritte
 }
 
 // agreement is the verdict where nothing is wrong; judgement is the other one.
-const agreement = "\nEverything agrees: the log is in order, history is protected, seals hold, rows and snapshots are the fold of their events."
+const agreement = "\nAll that was looked at agrees: the log is in order, history is protected, seals hold, rows and snapshots are the fold of their events."
 
 func readSeal(file string, o *verify.Options) error {
 	if file == "" {

@@ -23,8 +23,8 @@ CREATE TABLE view_locks (
 COMMENT ON TABLE view_locks IS
     'One row per view and aggregate: the last version applied. A view''s change and its lock commit together; a version that is not the next one is not applied.';
 
--- Why a table of its own: nearly always empty, and asked only for the few
--- aggregates of a batch.
+-- Why a table of its own: nearly always empty, so a batch asks whether there is
+-- anything, and for all of it where there is.
 CREATE TABLE view_parked (
     view         text        NOT NULL,
     aggregate_id uuid        NOT NULL,

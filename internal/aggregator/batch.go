@@ -30,7 +30,7 @@ type batch struct {
 
 // errUnforeseen ends a batch that presumed that nothing it read was applied yet
 // and that all of it can be. Why presume: it is so nearly always, and saves one
-// statement of six. Whatever is otherwise leads here, and to a careful batch.
+// statement of seven. Whatever is otherwise leads here, and to a careful batch.
 var errUnforeseen = errors.New("not as presumed")
 
 // standing says whether a view can be worked on, and why not.
@@ -127,6 +127,7 @@ func (b batch) fill(ctx context.Context, r *result) error {
 	if len(r.parked) > 0 && !b.careful && !b.rebuild {
 		return errUnforeseen
 	}
+	r.waiting = r.waiting || len(r.parked) > 0 // for the next window of this transaction
 	r.position = upTo
 	if err := b.advance(ctx, *r); err != nil {
 		return err

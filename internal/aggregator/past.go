@@ -278,20 +278,17 @@ func (p Past[Row]) RowAt(ctx context.Context, id uuid.UUID, newestFirst ...int64
 	if len(rows) == 0 || newestFirst[0] == 0 { // would be no bound
 		return rows, nil
 	}
-	var u unfolding[Row]
 	next := len(rows) - 1
-	fill := func(before int64) {
+	fill := func(before int64, row *Row) {
 		for ; next >= 0 && newestFirst[next] < before; next-- {
-			rows[next] = u.row
+			rows[next] = row
 		}
 	}
-	r := PastRange{Aggregate: p.aggregate, AggregateIDs: []uuid.UUID{id}, Position: newestFirst[0]}
-	err := p.log.Each(ctx, r, func(e eventsourcing.Recorded, payload any, broken error) error {
-		fill(e.Position)
-		p.step(&u, e, payload, broken)
-		return nil
+	from := p.marks.before(id, 0, max(1, newestFirst[next])) // as above
+	u, err := p.unfold(ctx, id, from, PastRange{Position: newestFirst[0]}, func(c eventsourcing.Change[Row]) {
+		fill(c.Event.Position, c.Before)
 	})
-	fill(math.MaxInt64)
+	fill(math.MaxInt64, u.row)
 	return rows, err
 }
 

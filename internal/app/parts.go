@@ -31,20 +31,26 @@ type parts struct {
 
 // assemble makes the domains. What they are given works once the program runs.
 func (a *App) assemble() (parts, error) {
+	return construct(a.options.Domains, domains.Deps{
+		DB: a.pools.reader,
+		WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
+			return a.views.WaitVersion(ctx, view, id, version)
+		},
+		Past:   pastLog{a},
+		Append: a.record,
+		Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
+			return a.views.Wait(ctx, views, events)
+		},
+		Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor, Metadata: httpapi.Metadata},
+	})
+}
+
+// construct makes the domains of what they need. One that its settings keep from
+// working is an error, also where only its views or events are wanted.
+func construct(all []domains.Constructor, deps domains.Deps) (parts, error) {
 	var p parts
-	for _, construct := range a.options.Domains {
-		d := construct(domains.Deps{
-			DB: a.pools.reader,
-			WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
-				return a.views.WaitVersion(ctx, view, id, version)
-			},
-			Past:   pastLog{a},
-			Append: a.record,
-			Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
-				return a.views.Wait(ctx, views, events)
-			},
-			Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor, Metadata: httpapi.Metadata},
-		})
+	for _, domain := range all {
+		d := domain(deps)
 		if d.Err != nil {
 			return p, fmt.Errorf("domain %s: %w", d.Name, d.Err)
 		}

@@ -63,19 +63,18 @@ func OpenTools(ctx context.Context, d *Database, c *config.Config, all []domains
 			err = errors.Join(err, t.Close())
 		}
 	}()
-	var events []eventsourcing.EventType
-	for _, construct := range all {
-		domain := construct(domains.Deps{DB: t.DB})
-		if domain.Err != nil {
-			return nil, fmt.Errorf("domain %s: %w", domain.Name, domain.Err)
-		}
-		events, t.Views = append(events, domain.Events...), append(t.Views, domain.Views...)
+	p, err := construct(all, domains.Deps{DB: t.DB})
+	if err != nil {
+		return nil, err
+	}
+	t.Views = p.views
+	for _, domain := range p.domains {
 		t.Models = append(t.Models, domain.Models...)
 	}
-	if t.Registry, err = eventsourcing.NewRegistry(events...); err != nil {
+	if t.Registry, err = eventsourcing.NewRegistry(p.events...); err != nil {
 		return nil, fmt.Errorf("register the events: %w", err)
 	}
-	t.ReadEvents, err = httpapi.EventReader(eventLimits(c), events)
+	t.ReadEvents, err = httpapi.EventReader(eventLimits(c), p.events)
 	return t, err
 }
 

@@ -18,34 +18,29 @@ import (
 // rest of the program has to run for. Close ends it; the database stays open.
 func OpenViews(ctx context.Context, d *Database, all []domains.Constructor, logger *slog.Logger) (_ *aggregator.Runner, closeViews func() error, err error) {
 	const readers = 2
-	reader, err := postgres.Open(ctx, postgres.Options{URL: d.URL, AppName: "onepg views", MaxConns: readers})
-	if err != nil {
-		return nil, nil, err
-	}
-	closeViews = reader.Close
+	var dbs pools
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, closeViews())
+			err = errors.Join(err, dbs.close())
 		}
 	}()
-	rebuilder, err := postgres.Open(ctx, d.forRebuilds())
+	if dbs.reader, err = postgres.Open(ctx, postgres.Options{URL: d.URL, AppName: "onepg views", MaxConns: readers}); err != nil {
+		return nil, nil, err
+	}
+	if dbs.rebuild, err = postgres.Open(ctx, d.forRebuilds()); err != nil {
+		return nil, nil, err
+	}
+	p, err := construct(all, domains.Deps{DB: dbs.reader})
 	if err != nil {
 		return nil, nil, err
 	}
-	closeViews = func() error { return errors.Join(rebuilder.Close(), reader.Close()) }
-	var events []eventsourcing.EventType
-	var views []aggregator.View
-	for _, construct := range all {
-		domain := construct(domains.Deps{DB: reader})
-		events, views = append(events, domain.Events...), append(views, domain.Views...)
-	}
-	registry, err := eventsourcing.NewRegistry(events...)
+	registry, err := eventsourcing.NewRegistry(p.events...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("register the events: %w", err)
 	}
 	runner, err := aggregator.New(aggregator.Options{
-		DB: reader, Rebuilder: rebuilder, Reader: reader, Read: readLog, Registry: registry, Views: views,
+		DB: dbs.reader, Rebuilder: dbs.rebuild, Reader: dbs.reader, Read: readLog, Registry: registry, Views: p.views,
 		Metrics: prometheus.NewRegistry(), Logger: logger,
 	})
-	return runner, closeViews, err
+	return runner, dbs.close, err
 }

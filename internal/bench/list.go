@@ -45,7 +45,7 @@ func prepareList(ctx context.Context, s *stage) ([]subject, error) {
 	}, {
 		name: "list payments, steady", what: fmt.Sprintf("the same at %s requests/s", number(steady.Rate)), unit: millis,
 		checks: []check{pacing().least(0.95), latencyAt(p99).most(10)},
-		run:    s.pacing(program, steady),
+		run:    s.steadily(program, steady),
 	}, {
 		name: "list", what: "GET /v1/users, 50 rows, 32 clients", unit: perSecond, run: reading("/v1/users"),
 	}, {

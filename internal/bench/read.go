@@ -73,8 +73,8 @@ func (s *stage) requesting(to *server, order load) func(context.Context) (sample
 	}
 }
 
-// pacing measures how long the requests of a load with a rate take.
-func (s *stage) pacing(to *server, order load) func(context.Context) (sample, error) {
+// steadily measures how long the requests of a load with a rate take.
+func (s *stage) steadily(to *server, order load) func(context.Context) (sample, error) {
 	return func(context.Context) (sample, error) {
 		results, used, err := s.send(to, order)
 		if err != nil {

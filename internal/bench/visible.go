@@ -9,8 +9,8 @@ import (
 )
 
 // prepareVisible measures the time from an append's answer to that of a GET
-// which waits for the row, while events come at a steady rate: with notifications, and without, when
-// only the program's timer tells it to look.
+// which waits for the row, while events come at a steady rate: with notifications,
+// and without, when only who waits tells the program to look.
 func prepareVisible(ctx context.Context, s *stage) ([]subject, error) {
 	program, err := s.program(ctx, "visible")
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *stage) watching(program *server, rate float64) func(context.Context) (s
 	get, gap := newRequest(http.MethodGet, "/v1/users/"+freshID+"?min_version=1", "", 0, "Prefer: wait=5")
 	watch := load{
 		Connections: watchers, Request: request, Marks: marks, Status: http.StatusCreated, Rate: min(watched, rate/2),
-		// Why not shorter: without notifications a row takes up to a second.
+		// Why not shorter: one in a hundred of those watched has to be somebody.
 		Duration: max(s.options.Duration, 2*time.Second),
 		Watch:    get, WatchID: marks[1].At, WatchAt: gap[0].At,
 	}
