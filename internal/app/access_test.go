@@ -301,7 +301,11 @@ func TestCredentialsReachNoLogAndNoAnswer(t *testing.T) {
 	if _, err := connect(t, database).ExecContext(t.Context(), "ALTER TABLE api_keys RENAME TO gone"); err != nil {
 		t.Fatal(err)
 	}
-	note(a.get("/v1/users", "Authorization: Bearer "+canary+"2"))
+	eventually(t, "an answer that is not the rate limit's", func() bool {
+		got := a.get("/v1/users", "Authorization: Bearer "+canary+"2")
+		note(got)
+		return got.status == http.StatusServiceUnavailable && strings.Contains(got.body, "app migrate up")
+	})
 	a.stop()
 	secret := strings.TrimPrefix(good, "Authorization: Bearer onepg_")
 	for where, text := range map[string]string{"the log": log.String(), "the answers": answers.String()} {

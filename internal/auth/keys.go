@@ -201,7 +201,7 @@ func (k *Keys) noteUse(ctx context.Context) {
 func (k *Keys) fault(err error) error {
 	const undefinedTable = "42P01"
 	if postgres.SQLState(err) == undefinedTable {
-		return fault.Wrap(err, fault.Unavailable, "migrations-pending", "The database has no table for keys yet. Run `app migrate up`.")
+		return fault.Wrap(err, fault.Unavailable, "unavailable", "The database has no table for keys yet. Run `app migrate up`.")
 	}
 	return postgres.Fault(err)
 }

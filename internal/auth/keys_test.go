@@ -227,7 +227,7 @@ func TestAnUnwrittenUseIsWrittenNextTime(t *testing.T) {
 func TestADatabaseWithoutTheTableSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	keys := auth.NewKeys(connect(t, pgtest.Empty(t)), nil)
-	if _, err := keys.List(t.Context()); !fault.Is(err, "migrations-pending") || !strings.Contains(err.Error(), "app migrate up") {
+	if _, err := keys.List(t.Context()); !fault.Is(err, "unavailable") || !strings.Contains(err.Error(), "app migrate up") {
 		t.Errorf("%v", err)
 	}
 }
