@@ -50,10 +50,10 @@ func (j joining) Done() <-chan struct{} {
 	return j.Context.Done()
 }
 
-func TestCallsDuringAQueryShareTheNext(t *testing.T) {
+func TestCallsDuringAQueryShareTheNextUpToFour(t *testing.T) {
 	t.Parallel()
 	tb := newTable()
-	find := domains.Gather(tb.load)
+	find := domains.Gather(4, tb.load)
 	joined := make(chan struct{}, 100)
 	var callers sync.WaitGroup
 	call := func(asked uuid.UUID, want byte) {
@@ -73,9 +73,12 @@ func TestCallsDuringAQueryShareTheNext(t *testing.T) {
 	call(id(3), 3)
 	call(id(2), 2)
 	call(uuid.Nil, 0)
-	tb.goOn <- nil
-	if ids := <-tb.began; !slices.Equal(ids, []uuid.UUID{id(2), id(3), id(2), uuid.Nil}) {
-		t.Errorf("the next query asks for %v", ids)
+	call(id(4), 4)
+	for _, want := range [][]uuid.UUID{{id(2), id(3), id(2), uuid.Nil}, {id(4)}} {
+		tb.goOn <- nil
+		if ids := <-tb.began; !slices.Equal(ids, want) {
+			t.Errorf("the next query asks for %v, want %v", ids, want)
+		}
 	}
 	tb.goOn <- nil
 	callers.Wait()
@@ -84,7 +87,7 @@ func TestCallsDuringAQueryShareTheNext(t *testing.T) {
 func TestAFailedQueryFailsThoseWhoShareItAndNobodyElse(t *testing.T) {
 	t.Parallel()
 	tb := newTable()
-	find := domains.Gather(tb.load)
+	find := domains.Gather(4, tb.load)
 	broken := errors.New("broken")
 	for _, want := range []error{broken, nil} {
 		done := make(chan error)
@@ -103,7 +106,7 @@ func TestAFailedQueryFailsThoseWhoShareItAndNobodyElse(t *testing.T) {
 func TestACallerThatLeavesDoesNotEndTheQueryOfOthers(t *testing.T) {
 	t.Parallel()
 	tb := newTable()
-	find := domains.Gather(tb.load)
+	find := domains.Gather(4, tb.load)
 	leaving, leave := context.WithCancel(t.Context())
 	joined, left, stayed := make(chan struct{}, 1), make(chan error), make(chan error)
 	go func() {
@@ -132,7 +135,7 @@ func TestACallerThatLeavesDoesNotEndTheQueryOfOthers(t *testing.T) {
 func TestACallSeesWhatWasThereBeforeIt(t *testing.T) {
 	t.Parallel()
 	var stored atomic.Int64
-	find := domains.Gather(func(_ context.Context, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
+	find := domains.Gather(4, func(_ context.Context, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
 		rows, now := make(map[uuid.UUID]int64), stored.Load()
 		for _, id := range ids {
 			rows[id] = now

@@ -58,7 +58,7 @@ func New(p Policy) domains.Constructor {
 			return d
 		}
 		d.Models = []eventsourcing.Model{decider.Model()}
-		payments := repository{db: deps.DB}
+		payments := newRepository(deps.DB)
 		d.Stream = domains.StreamOf(summaries, payments.withIDs)
 		q := queries{payments: payments, past: newPast(deps.Past), waitVersion: deps.WaitVersion}
 		c := commands{

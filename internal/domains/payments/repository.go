@@ -2,18 +2,37 @@ package payments
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/bojanz/currency"
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"onepg/internal/domains"
 )
 
 // repository reads the views.
-type repository struct{ db *bun.DB }
+type repository struct {
+	db *bun.DB
+	// row gives a payment's row, and page a page of a customer's. Both gather: with
+	// 32 clients a page of 20 takes PostgreSQL and the program 0.35 ms of a
+	// processor, and 0.53 with a query of its own.
+	row  func(ctx context.Context, id uuid.UUID) (payment *Listed, found bool, err error)
+	page func(ctx context.Context, of filter) (page []*Listed, found bool, err error)
+}
+
+func newRepository(db *bun.DB) repository {
+	const (
+		mostRows  = 1000
+		mostPages = 32 // of up to 501 rows
+	)
+	r := repository{db: db}
+	r.row = domains.Gather(mostRows, r.withIDs)
+	r.page = domains.Gather(mostPages, r.pages)
+	return r
+}
 
 // Listed is a payment as it is read: the row, and the customer's name.
 type Listed struct {
@@ -27,29 +46,14 @@ type Listed struct {
 // SchemaName is what clients know the type as: to them it is the payment.
 func (Listed) SchemaName() string { return "Payment" }
 
-// selectListed begins a query for payments with their customers' names.
-func (r repository) selectListed(into any) *bun.SelectQuery {
-	return r.db.NewSelect().Model(into).ColumnExpr("p.*, c.name AS customer_name").
-		Join("LEFT JOIN payment_customers AS c ON c.id = p.customer_id")
-}
-
-// find gives the payment, or nil.
-func (r repository) find(ctx context.Context, id uuid.UUID) (*Listed, error) {
-	payment := new(Listed)
-	err := r.selectListed(payment).Where("p.payment_id = ?", id).Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil //nolint:nilnil // no payment is an answer
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find payment %s: %w", id, err)
-	}
-	return payment, nil
-}
-
-// withIDs gives those of the payments that exist.
+// withIDs gives those of the payments that exist. Why LATERAL and LIMIT: it makes
+// PostgreSQL look each id up, however many there are.
 func (r repository) withIDs(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*Listed, error) {
 	var rows []*Listed
-	if err := r.selectListed(&rows).Where("p.payment_id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+	err := r.db.NewRaw(`SELECT p.*, c.name AS customer_name FROM unnest(?::uuid[]) AS i (id)
+	 CROSS JOIN LATERAL (SELECT * FROM payment_summaries s WHERE s.payment_id = i.id LIMIT 1) AS p
+	  LEFT JOIN payment_customers AS c ON c.id = p.customer_id`, pgdialect.Array(ids)).Scan(ctx, &rows)
+	if err != nil {
 		return nil, fmt.Errorf("read %d payments: %w", len(ids), err)
 	}
 	payments := make(map[uuid.UUID]*Listed, len(rows))
@@ -64,17 +68,26 @@ func (r repository) withIDs(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID
 type filter struct {
 	customerID uuid.UUID
 	status     Status
-	from, to   time.Time // initiated at or after from, and before to
-	after      time.Time // initiated before this, or at it with a smaller id
-	afterID    uuid.UUID
+	from       time.Time // initiated at this or after it
+	before     time.Time // initiated before this, or at it with a smaller id
+	beforeID   uuid.UUID
 	limit      int64
 }
 
 // list gives the payments of the filter. Each way to select has its index in
 // the order of the list, so a page costs the same wherever it is.
+//
+// Why pages of a status are not gathered: a status that a customer seldom has is
+// looked for through all of the customer's payments, and others would wait.
 func (r repository) list(ctx context.Context, f filter) ([]*Listed, error) {
+	if f.customerID != uuid.Nil && f.status == "" {
+		page, _, err := r.page(ctx, f)
+		return page, err
+	}
 	var rows []*Listed
-	q := r.selectListed(&rows).OrderExpr("p.initiated_at DESC, p.payment_id DESC").Limit(f.limit)
+	q := r.db.NewSelect().Model(&rows).ColumnExpr("p.*, c.name AS customer_name").
+		Join("LEFT JOIN payment_customers AS c ON c.id = p.customer_id").
+		OrderExpr("p.initiated_at DESC, p.payment_id DESC").Limit(f.limit)
 	if f.customerID != uuid.Nil {
 		q = q.Where("p.customer_id = ?", f.customerID)
 	}
@@ -84,16 +97,61 @@ func (r repository) list(ctx context.Context, f filter) ([]*Listed, error) {
 	if !f.from.IsZero() {
 		q = q.Where("p.initiated_at >= ?", f.from)
 	}
-	if !f.to.IsZero() {
-		q = q.Where("p.initiated_at < ?", f.to)
-	}
-	if !f.after.IsZero() {
-		q = q.Where("(p.initiated_at, p.payment_id) < (?, ?)", f.after, f.afterID)
+	if !f.before.IsZero() {
+		q = q.Where("(p.initiated_at, p.payment_id) < (?, ?)", f.before, f.beforeID)
 	}
 	if err := q.Scan(ctx); err != nil {
 		return nil, fmt.Errorf("list payments: %w", err)
 	}
 	return rows, nil
+}
+
+// pages gives the payments of each of the filters, which are of a customer and of
+// any status.
+func (r repository) pages(ctx context.Context, filters []filter) (map[filter][]*Listed, error) {
+	var customers, beforeIDs []uuid.UUID
+	var froms, befores []string
+	var limits []int64
+	for _, f := range filters {
+		customers, limits = append(customers, f.customerID), append(limits, f.limit)
+		froms = append(froms, timestamp(f.from, "-infinity"))
+		befores, beforeIDs = append(befores, timestamp(f.before, "infinity")), append(beforeIDs, f.beforeID)
+	}
+	var rows []struct {
+		Listed
+
+		Of int `bun:"of"`
+	}
+	err := r.db.NewRaw(`SELECT p.*, c.name AS customer_name, f.of
+	   FROM unnest(?::uuid[], ?::timestamptz[], ?::timestamptz[], ?::uuid[], ?::bigint[])
+	        WITH ORDINALITY AS f (customer_id, since, before, before_id, most, of)
+	   LEFT JOIN payment_customers AS c ON c.id = f.customer_id
+	  CROSS JOIN LATERAL (SELECT * FROM payment_summaries s
+	         WHERE s.customer_id = f.customer_id AND s.initiated_at >= f.since AND (s.initiated_at, s.payment_id) < (f.before, f.before_id)
+	         ORDER BY s.initiated_at DESC, s.payment_id DESC LIMIT f.most) AS p
+	  ORDER BY f.of, p.initiated_at DESC, p.payment_id DESC`,
+		pgdialect.Array(customers), pgdialect.Array(froms), pgdialect.Array(befores), pgdialect.Array(beforeIDs), pgdialect.Array(limits)).
+		Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("list payments of %d customers: %w", len(filters), err)
+	}
+	pages := make(map[filter][]*Listed, len(filters))
+	for i := range rows {
+		f := filters[rows[i].Of-1]
+		if i == 0 || rows[i].Of != rows[i-1].Of {
+			pages[f] = nil // the same filter may have been asked for twice
+		}
+		pages[f] = append(pages[f], &rows[i].Listed)
+	}
+	return pages, nil
+}
+
+// timestamp is a bound as PostgreSQL reads it.
+func timestamp(bound time.Time, none string) string {
+	if bound.IsZero() {
+		return none
+	}
+	return bound.Format(time.RFC3339Nano)
 }
 
 // dayOfCurrency is what happened on a day in one currency.

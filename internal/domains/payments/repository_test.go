@@ -23,7 +23,7 @@ func database(tb testing.TB) repository {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = db.Close() })
-	return repository{db: db}
+	return newRepository(db)
 }
 
 // insert writes rows past the events: what is tested here is how they are read.
@@ -51,6 +51,13 @@ var day = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
 func TestTheListIsPagedWithoutGapsOrRepeats(t *testing.T) {
 	t.Parallel()
+	t.Run("all", func(t *testing.T) { t.Parallel(); page(t, filter{limit: 4}) })
+	t.Run("of a customer", func(t *testing.T) { t.Parallel(); page(t, filter{limit: 4, customerID: ada}) })
+}
+
+// page turns the pages of a list of 25.
+func page(t *testing.T, f filter) {
+	t.Helper()
 	r := database(t)
 	var want []uuid.UUID
 	var rows []*Summary
@@ -64,7 +71,6 @@ func TestTheListIsPagedWithoutGapsOrRepeats(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []uuid.UUID
-	f := filter{limit: 4}
 	for {
 		page, err := r.list(t.Context(), f)
 		if err != nil {
@@ -77,7 +83,7 @@ func TestTheListIsPagedWithoutGapsOrRepeats(t *testing.T) {
 			got = append(got, p.ID)
 		}
 		last := page[len(page)-1]
-		f.after, f.afterID = last.InitiatedAt.Time, last.ID
+		f.before, f.beforeID = last.InitiatedAt.Time, last.ID
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("paged %d\n%v\nin the table %d\n%v", len(got), got, len(want), want)
@@ -96,31 +102,72 @@ func TestTheListIsFiltered(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		f    filter
-		want []int // hours, newest first
+		want string // hours, newest first
 	}{
-		{"all", filter{}, []int{3, 2, 1, 0}},
-		{"of a customer", filter{customerID: bob}, []int{3, 1}},
-		{"of a status", filter{status: StatusFailed}, []int{3, 2}},
-		{"of both", filter{customerID: ada, status: StatusFailed}, []int{2}},
-		{"from, inclusive", filter{from: day.Add(2 * time.Hour)}, []int{3, 2}},
-		{"to, exclusive", filter{to: day.Add(2 * time.Hour)}, []int{1, 0}},
-		{"from and to", filter{from: day.Add(time.Hour), to: day.Add(3 * time.Hour)}, []int{2, 1}},
-		{"an empty time", filter{from: day.Add(time.Hour), to: day.Add(time.Hour)}, nil},
-		{"of nobody", filter{customerID: id}, nil},
+		{"all", filter{}, "[3 2 1 0]"},
+		{"of a customer", filter{customerID: bob}, "[3 1]"},
+		{"of a status", filter{status: StatusFailed}, "[3 2]"},
+		{"of both", filter{customerID: ada, status: StatusFailed}, "[2]"},
+		{"from, inclusive", filter{from: day.Add(2 * time.Hour)}, "[3 2]"},
+		{"to, exclusive", filter{before: day.Add(2 * time.Hour)}, "[1 0]"},
+		{"from and to", filter{from: day.Add(time.Hour), before: day.Add(3 * time.Hour)}, "[2 1]"},
+		{"an empty time", filter{from: day.Add(time.Hour), before: day.Add(time.Hour)}, "[]"},
+		{"of a customer, from and to", filter{customerID: ada, from: day.Add(time.Hour), before: day.Add(3 * time.Hour)}, "[2]"},
+		{"of nobody", filter{customerID: id}, "[]"},
 	} {
 		c.f.limit = 10
 		rows, err := r.list(t.Context(), c.f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got []int
-		for _, p := range rows {
-			got = append(got, int(p.InitiatedAt.Sub(day).Hours()))
-		}
-		if fmt.Sprint(got) != fmt.Sprint(c.want) {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		if got := hours(rows); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
+}
+
+// Pages that are read together are those that are read alone.
+func TestPagesReadTogetherAreNotMixedUp(t *testing.T) {
+	t.Parallel()
+	r := database(t)
+	var rows []*Summary
+	for i := range 12 {
+		rows = append(rows, row(day.Add(time.Duration(i)*time.Hour), func(s *Summary) { s.CustomerID = []uuid.UUID{ada, bob}[i%2] }))
+	}
+	insert(t, r, rows...)
+	filters := []filter{
+		{customerID: bob, limit: 3},
+		{customerID: ada, limit: 100},
+		{customerID: id, limit: 3},
+		{customerID: bob, limit: 3},
+		{customerID: bob, limit: 2},
+		{customerID: ada, limit: 3, from: day.Add(time.Hour), before: day.Add(6 * time.Hour), beforeID: uuid.Max},
+	}
+	together, err := r.pages(t.Context(), filters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range filters {
+		alone, err := r.pages(t.Context(), []filter{f})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := hours(together[f]), hours(alone[f]); got != want {
+			t.Errorf("%+v: %s together and %s alone", f, got, want)
+		}
+	}
+	if got := hours(together[filters[0]]) + hours(together[filters[5]]); got != "[11 9 7][6 4 2]" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// hours are when the payments were initiated.
+func hours(payments []*Listed) string {
+	var hours []int
+	for _, p := range payments {
+		hours = append(hours, int(p.InitiatedAt.Sub(day).Hours()))
+	}
+	return fmt.Sprint(hours)
 }
 
 func TestTheCustomersNameIsJoinedOnReading(t *testing.T) {
@@ -137,7 +184,7 @@ func TestTheCustomersNameIsJoinedOnReading(t *testing.T) {
 		if _, err := r.db.NewRaw(c.sql).Exec(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		got, err := r.find(t.Context(), payment.ID)
+		got, _, err := r.row(t.Context(), payment.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,14 +306,14 @@ func TestEveryWayToReadHasItsIndex(t *testing.T) {
 	r := database(t)
 	ids := fill(t, r, 20_000, 200)
 	sent := new(pgtest.Sent)
-	watched := repository{db: r.db.WithQueryHook(sent)}
+	watched := newRepository(r.db.WithQueryHook(sent))
 	for name, c := range map[string]struct {
 		read  func(context.Context) error
 		index string
 	}{
 		"all": {func(ctx context.Context) error { _, err := watched.list(ctx, filter{limit: 51}); return err }, "initiated_at"},
 		"a later page": {func(ctx context.Context) error {
-			_, err := watched.list(ctx, filter{limit: 51, after: day, afterID: id})
+			_, err := watched.list(ctx, filter{limit: 51, before: day, beforeID: id})
 			return err
 		}, "initiated_at"},
 		"a customer's": {func(ctx context.Context) error {
@@ -278,7 +325,7 @@ func TestEveryWayToReadHasItsIndex(t *testing.T) {
 			return err
 		}, "status"},
 		"of a time": {func(ctx context.Context) error {
-			_, err := watched.list(ctx, filter{limit: 51, from: day, to: day.AddDate(0, 0, 1)})
+			_, err := watched.list(ctx, filter{limit: 51, from: day, before: day.AddDate(0, 0, 1)})
 			return err
 		}, "initiated_at"},
 		"a day":   {func(ctx context.Context) error { _, err := watched.day(ctx, day.AddDate(0, -9, 0)); return err }, "processed_at"},

@@ -55,13 +55,15 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Lis
 	if in.Given() {
 		return httpapi.ReadListPast(ctx, q.past, &in.AsOf, &in.Paging)
 	}
-	f := filter{customerID: in.CustomerID.UUID, status: in.Status, from: storable(in.From), to: storable(in.To), limit: int64(in.Limit) + 1}
+	f := filter{customerID: in.CustomerID.UUID, status: in.Status, from: storable(in.From), before: storable(in.To), limit: int64(in.Limit) + 1}
 	if after := in.After(); after != nil {
-		var err error
-		if f.after, err = after.Time(); err != nil {
+		at, err := after.Time()
+		if err != nil {
 			return nil, err
 		}
-		f.afterID = after.ID
+		if f.before.IsZero() || at.Before(f.before) {
+			f.before, f.beforeID = at, after.ID
+		}
 	}
 	rows, err := q.payments.list(ctx, f)
 	if err != nil {
@@ -100,11 +102,11 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Lis
 	if err != nil {
 		return nil, err
 	}
-	payment, err := q.payments.find(ctx, in.ID.UUID)
+	payment, found, err := q.payments.row(ctx, in.ID.UUID)
 	if err != nil {
 		return nil, err
 	}
-	if payment == nil {
+	if !found {
 		return nil, fault.New(fault.NotFound, "not-found", "There is no payment "+in.ID.String()+".")
 	}
 	out := httpapi.NewVersioned(&in.Conditional, payment.Version, payment)

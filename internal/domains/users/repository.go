@@ -24,8 +24,9 @@ type repository struct {
 
 func newRepository(db *bun.DB) repository {
 	r := repository{db: db}
-	r.row = domains.Gather(r.withIDs)
-	r.remembered = domains.Gather(r.locked)
+	const most = 1000
+	r.row = domains.Gather(most, r.withIDs)
+	r.remembered = domains.Gather(most, r.locked)
 	return r
 }
 
