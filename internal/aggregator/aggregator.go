@@ -80,6 +80,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onepg/internal/eventsourcing"
+	"onepg/internal/pause"
 	"onepg/internal/postgres"
 )
 
@@ -213,7 +214,7 @@ func (r *Runner) runView(ctx context.Context, v View) {
 				r.logger.WarnContext(ctx, "view waits", slog.String("view", v.Name), slog.String("reason", why))
 			}
 			backOff, obstacle = minBackOff, why
-			pause(ctx, wake, r.progress.want(v.Name), r.progress.position(v.Name)-began)
+			idle(ctx, wake, r.progress.want(v.Name), r.progress.position(v.Name)-began)
 			continue
 		}
 		if ctx.Err() != nil {
@@ -222,15 +223,15 @@ func (r *Runner) runView(ctx context.Context, v View) {
 		r.metrics.failures.WithLabelValues(v.Name).Inc()
 		r.logger.WarnContext(ctx, "view batch failed, trying again",
 			slog.String("view", v.Name), slog.Duration("after", backOff), slog.Any("error", err))
-		wait(ctx, backOff)
+		pause.For(ctx, backOff)
 		backOff = min(2*backOff, maxBackOff)
 	}
 }
 
-// pause lets a view rest that has covered positions, and then wait to be woken.
+// idle lets a view rest that has covered positions, and then wait to be woken.
 // Somebody who waits for the view ends both: what they wait for is recorded, so
 // they need no notification.
-func pause(ctx context.Context, wake, wanted <-chan struct{}, covered int64) {
+func idle(ctx context.Context, wake, wanted <-chan struct{}, covered int64) {
 	if covered > 0 {
 		t := time.NewTimer(rest)
 		defer t.Stop()
@@ -374,14 +375,5 @@ func (r *Runner) tell(ctx context.Context, view string, res result) {
 	}
 	if res.halted != "" {
 		r.logger.ErrorContext(ctx, "view halted", slog.String("view", view), slog.String("reason", res.halted))
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }

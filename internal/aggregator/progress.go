@@ -13,6 +13,7 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/eventsourcing"
+	"onepg/internal/pause"
 )
 
 // progress is what this process believes of how far views have come, whichever
@@ -150,7 +151,7 @@ func (r *Runner) Wait(ctx context.Context, views []string, events []eventsourcin
 		if shown, err := r.shown(ctx, views, events); shown && err == nil {
 			return true
 		}
-		if wait(ctx, lookInterval); ctx.Err() != nil {
+		if !pause.For(ctx, lookInterval) {
 			return false
 		}
 		r.refresh(ctx, views, r.progress.correct)
@@ -240,7 +241,7 @@ func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.
 		select {
 		case <-moved:
 			// Why: a thousand that wait in vain would ask at every batch.
-			wait(ctx, min(now().Sub(began)/waitShare, lookInterval))
+			pause.For(ctx, min(now().Sub(began)/waitShare, lookInterval))
 		case <-look.C:
 		case <-ctx.Done():
 			return false

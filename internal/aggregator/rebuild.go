@@ -9,6 +9,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"onepg/internal/fault"
+	"onepg/internal/pause"
 	"onepg/internal/postgres"
 )
 
@@ -108,7 +109,7 @@ func (r *Runner) rebuildViews(ctx context.Context) {
 				r.logger.WarnContext(ctx, "rebuild of a view failed, trying again", slog.String("view", v.Name), slog.Any("error", err))
 			}
 		}
-		wait(ctx, rebuildInterval)
+		pause.For(ctx, rebuildInterval)
 	}
 }
 
@@ -173,7 +174,7 @@ func (r *Runner) FollowRebuild(ctx context.Context, view string, progress Progre
 				progress(s.Rebuild.Position, s.Rebuild.Of)
 			}
 		}
-		if wait(ctx, lookInterval); ctx.Err() != nil {
+		if !pause.For(ctx, lookInterval) {
 			return fmt.Errorf("follow the rebuild of view %s: %w", view, ctx.Err())
 		}
 	}
@@ -220,7 +221,7 @@ func (r *Runner) fillAndSwap(ctx context.Context, v View, progress Progress) err
 			r.logger.InfoContext(ctx, "view rebuilt and exchanged", slog.String("view", v.Name), slog.Int("revision", v.Revision))
 			return nil
 		case postgres.IsLockTimeout(err):
-			wait(ctx, swapPause)
+			pause.For(ctx, swapPause)
 		case err != nil:
 			return err
 		}

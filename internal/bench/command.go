@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"onepg/internal/pause"
 )
 
 // What the commands are about. Payments that are there already have numbers for
@@ -99,7 +101,7 @@ func (h *histories) remember(ctx context.Context, first int) error {
 		return err
 	}
 	const patience, interval = 30 * time.Second, 10 * time.Millisecond
-	for deadline := now().Add(patience); now().Before(deadline); pause(ctx, interval) {
+	for deadline := now().Add(patience); now().Before(deadline); pause.For(ctx, interval) {
 		var taken int
 		err := h.program.db.QueryRowContext(ctx, "SELECT count(*) FROM snapshots WHERE aggregate_id > ? AND aggregate_id <= ?",
 			fmt.Sprintf("%s%08d", storedPaymentID, first), fmt.Sprintf("%s%08d", storedPaymentID, first+count)).Scan(&taken)

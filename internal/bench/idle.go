@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"onepg/internal/pause"
 )
 
 const mebi = 1 << 20
@@ -48,7 +50,7 @@ func (s *stage) remembering(do func(*server) error) func(context.Context) (sampl
 			return sample{}, err
 		}
 		if do == nil {
-			pause(ctx, idleTime)
+			pause.For(ctx, idleTime)
 		} else if err := do(program); err != nil {
 			return sample{}, err
 		}

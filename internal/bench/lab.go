@@ -15,6 +15,7 @@ import (
 	"onepg/internal/app"
 	"onepg/internal/config"
 	"onepg/internal/fault"
+	"onepg/internal/pause"
 	"onepg/internal/postgres"
 )
 
@@ -108,7 +109,7 @@ func remove(dir string) (err error) {
 		if err = os.RemoveAll(dir); err == nil {
 			return nil
 		}
-		pause(context.Background(), interval)
+		pause.For(context.Background(), interval)
 	}
 	return fmt.Errorf("remove the benchmark's directory: %w", err)
 }

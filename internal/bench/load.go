@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"onepg/internal/pause"
 )
 
 // load is an order to a load process: send this request over and over on so
@@ -217,7 +219,7 @@ func (c *client) next(ctx context.Context) time.Time {
 	}
 	due := c.due
 	c.due = due.Add(time.Duration(c.interval() * float64(c.Connections)))
-	pause(ctx, due.Sub(now()))
+	pause.For(ctx, due.Sub(now()))
 	return due
 }
 
@@ -271,19 +273,6 @@ func (c *client) watch() (time.Duration, error) {
 		err = fmt.Errorf("the server under test answers %d while a row is awaited: %s", status, c.conn.buffer)
 	}
 	return now().Sub(start), err
-}
-
-// pause waits, but not longer than ctx.
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 // now is the benchmark's clock.

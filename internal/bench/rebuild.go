@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"onepg/internal/pause"
 )
 
 // prepareRebuild measures folding a view anew from all events, and what
@@ -75,7 +77,7 @@ func rebuildUsers(ctx context.Context, s *server) error {
 	}
 	for running := true; running; {
 		const interval = 10 * time.Millisecond
-		if pause(ctx, interval); ctx.Err() != nil {
+		if !pause.For(ctx, interval) {
 			return fmt.Errorf("wait for the rebuild: %w", context.Cause(ctx))
 		}
 		err := s.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM view_positions WHERE view = 'users_rebuild')").Scan(&running)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"onepg/internal/pause"
 )
 
 // settle waits until the views of all the stage's programs have caught up, so
@@ -32,7 +34,7 @@ func (s *server) settle(ctx context.Context) error {
 			return nil
 		}
 		const interval = 2 * time.Millisecond
-		if pause(ctx, interval); ctx.Err() != nil {
+		if !pause.For(ctx, interval) {
 			return fmt.Errorf("wait for the views: %w", context.Cause(ctx))
 		}
 	}

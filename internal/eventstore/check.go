@@ -12,10 +12,6 @@ import (
 	"onepg/internal/postgres"
 )
 
-// stateQueryCanceled is the SQLSTATE of a statement that ran into
-// statement_timeout.
-const stateQueryCanceled = "57014"
-
 // eventTypeRow is what the database knows of an event.
 type eventTypeRow struct {
 	bun.BaseModel `bun:"table:event_types,alias:t"`
@@ -62,7 +58,7 @@ func (l *Log) refuseBeyond(ctx context.Context, name string, newest int) error {
 	err := l.reader.NewSelect().TableExpr("events AS e").Column("position", "schema_version").
 		Where("e.name = ?", name).Where("e.schema_version > ?", newest).Limit(1).Scan(ctx, &found)
 	switch {
-	case postgres.SQLState(err) == stateQueryCanceled:
+	case postgres.SQLState(err) == postgres.StateQueryCanceled:
 		l.logger.WarnContext(ctx, "could not find out in time whether an event is stored that this program does not know",
 			slog.String("event", name), slog.Int("newest_known_version", newest))
 		return nil

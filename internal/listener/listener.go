@@ -43,6 +43,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/driver/pgdriver"
+
+	"onepg/internal/pause"
 )
 
 const (
@@ -142,7 +144,7 @@ func (l *Listener) Run(ctx context.Context) error {
 		if now().Sub(began) > maxBackoff {
 			attempt = 0
 		}
-		if ctx.Err() != nil || !wait(ctx, l.failed(ctx, err, attempt)) {
+		if ctx.Err() != nil || !pause.For(ctx, l.failed(ctx, err, attempt)) {
 			return nil
 		}
 	}
@@ -151,7 +153,7 @@ func (l *Listener) Run(ctx context.Context) error {
 // runTimer wakes everybody every interval: with every notification lost,
 // readers are only later.
 func (l *Listener) runTimer(ctx context.Context) {
-	for wait(ctx, l.interval) {
+	for pause.For(ctx, l.interval) {
 		l.mu.Lock()
 		l.wake()
 		if l.status.Mode != Listening {
@@ -276,9 +278,9 @@ func (l *Listener) proved(ctx context.Context) {
 // failed notes why a session ended and says how long to wait before the next.
 // It logs only what is news, not every attempt of a long outage.
 func (l *Listener) failed(ctx context.Context, err error, attempt int) time.Duration {
-	mode, pause := Down, min(minBackoff<<min(attempt, 8), maxBackoff)
+	mode, backoff := Down, min(minBackoff<<min(attempt, 8), maxBackoff)
 	if errors.Is(err, errDeaf) {
-		mode, pause = Polling, l.pollingRetry
+		mode, backoff = Polling, l.pollingRetry
 	}
 	l.mu.Lock()
 	news := l.announced != mode
@@ -289,7 +291,7 @@ func (l *Listener) failed(ctx context.Context, err error, attempt int) time.Dura
 			slog.String("mode", string(mode)), slog.Duration("interval", l.interval), slog.Any("error", err))
 	}
 	// Why jitter: replicas that lost the same server must not return as one.
-	return pause/2 + rand.N(pause/2) //nolint:gosec // not a secret
+	return backoff/2 + rand.N(backoff/2) //nolint:gosec // not a secret
 }
 
 // stopped marks the end of Run.
@@ -313,15 +315,3 @@ func (l *Listener) Status() Status {
 // It is a hint: a forged one may lie, in either direction, until the next
 // event is announced. Never decide by it what to read.
 func (l *Listener) LatestPosition() int64 { return l.latest.Load() }
-
-// wait returns after d, or reports false as soon as ctx is done.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}

@@ -11,6 +11,7 @@ import (
 	bunmigrate "github.com/uptrace/bun/migrate"
 
 	"onepg/internal/fault"
+	"onepg/internal/pause"
 	"onepg/internal/postgres"
 )
 
@@ -79,7 +80,7 @@ func (m *Migrator) lock(ctx context.Context) error {
 		if got {
 			return nil
 		}
-		if !pause(wait, lockPoll) {
+		if !pause.For(wait, lockPoll) {
 			return m.lockedByOther(ctx)
 		}
 	}

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"time"
 
 	"github.com/uptrace/bun"
 	bunmigrate "github.com/uptrace/bun/migrate"
 
+	"onepg/internal/pause"
 	"onepg/internal/postgres"
 )
 
@@ -62,20 +62,8 @@ func (m *Migrator) retry(ctx context.Context, tries int, step func() error) erro
 	for try := 1; ; try++ {
 		err := step()
 		again := postgres.IsLockTimeout(err) || postgres.Retryable(err)
-		if !again || try == tries || !pause(ctx, rand.N(m.o.RetryPause)) { //nolint:gosec // jitter
+		if !again || try == tries || !pause.For(ctx, rand.N(m.o.RetryPause)) { //nolint:gosec // jitter
 			return postgres.Fault(err)
 		}
-	}
-}
-
-// pause reports false if the context ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -28,11 +28,14 @@ const (
 	stateCompletionUnknown    = "40003"
 	stateDeadlock             = "40P01"
 	stateLockNotAvailable     = "55P03"
-	stateQueryCanceled        = "57014"
 	stateAdminShutdown        = "57P01"
 	stateCrashShutdown        = "57P02"
 	stateIOError              = "58030"
 )
+
+// StateQueryCanceled is the SQLSTATE of a statement that ran into
+// statement_timeout, or that somebody canceled.
+const StateQueryCanceled = "57014"
 
 // SQLState is the SQLSTATE in err's chain, or "" when the server said nothing.
 func SQLState(err error) string { return field(err, 'C') }
@@ -122,7 +125,7 @@ func isUnavailable(err error) bool {
 func isUnavailableState(state string) bool {
 	switch state {
 	case stateReadOnly, stateIdleInTransaction, stateSerializationFailure, stateCompletionUnknown,
-		stateDeadlock, stateLockNotAvailable, stateQueryCanceled, stateIOError:
+		stateDeadlock, stateLockNotAvailable, StateQueryCanceled, stateIOError:
 		return true
 	}
 	switch state[:2] {

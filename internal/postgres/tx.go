@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"onepg/internal/pause"
 )
 
 // DefaultPoolWait is how long a caller without a wish of its own waits for a
@@ -67,10 +69,8 @@ type TxOptions struct {
 func InTx(ctx context.Context, db *bun.DB, o TxOptions, fn func(context.Context, bun.Tx) error) error {
 	for try := 1; ; try++ {
 		err := runTx(ctx, db, o, fn)
-		if try == maxTries || !Retryable(err) {
-			return Fault(err)
-		}
-		if !pause(ctx, firstBackoff<<(try-1)) {
+		// Why random: two transactions that collided must not collide again.
+		if try == maxTries || !Retryable(err) || !pause.For(ctx, rand.N(firstBackoff<<(try-1))) { //nolint:gosec // jitter
 			return Fault(err)
 		}
 	}
@@ -111,17 +111,4 @@ func undone(ctx context.Context, err error) error {
 		return &undoneError{err}
 	}
 	return err
-}
-
-// pause waits a random time up to limit, and reports false if the context ended
-// first. Why random: two transactions that collided must not collide again.
-func pause(ctx context.Context, limit time.Duration) bool {
-	timer := time.NewTimer(rand.N(limit)) //nolint:gosec // jitter needs no secrecy
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sort"
 	"time"
+
+	"onepg/internal/pause"
 )
 
 // Follower is one client's place in a stream. It belongs to one goroutine,
@@ -130,7 +132,7 @@ func (f *Follower) catchUp(ctx, waiting context.Context) []*Message {
 	page, err := b.source.Read(ctx, stretch)
 	if err != nil {
 		// Why not logged: there may be a thousand, and the reader says it.
-		pause(waiting, retryInterval)
+		pause.For(waiting, retryInterval)
 		return nil
 	}
 	b.mu.Lock()

@@ -44,6 +44,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"onepg/internal/pause"
 )
 
 // Source is an ordered sequence of messages that only grows at its end.
@@ -198,7 +200,7 @@ func (b *Broadcast) read(ctx context.Context) {
 		case ctx.Err() == nil:
 			b.logger.WarnContext(ctx, "stream cannot be read, trying again",
 				slog.Duration("after", retryInterval), slog.Any("error", err))
-			pause(ctx, retryInterval)
+			pause.For(ctx, retryInterval)
 		}
 	}
 }
@@ -286,13 +288,4 @@ func (b *Broadcast) at() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.position
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
