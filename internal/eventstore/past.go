@@ -6,35 +6,40 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/postgres"
 )
 
-// positionAtSQL finds the place of a moment by halving the log: recorded_at
-// never falls along positions and positions have no gaps, so twenty looks by
-// the primary key do in a log of a million (0.5 ms) what would otherwise need
-// an index that every append pays for.
-const positionAtSQL = `
-WITH RECURSIVE search (low, high) AS (
-    SELECT 0::bigint, h."position" FROM event_log_head h
-    UNION ALL
-    SELECT CASE WHEN middle.reached THEN middle."position" ELSE s.low END,
-           CASE WHEN middle.reached THEN s.high ELSE middle."position" - 1 END
-      FROM search s
-     CROSS JOIN LATERAL (
-           SELECT e."position", e.recorded_at <= ? AS reached
-             FROM events e
-            WHERE e."position" = s.low + (s.high - s.low + 1) / 2
-           ) middle
-     WHERE s.low < s.high
-)
-SELECT s.low AS "position",
+// positionsAtSQL finds the places of moments by halving the log: recorded_at
+// never falls along positions and positions have no gaps, so twenty looks by the
+// primary key do in a log of a million (0.5 ms) what would otherwise need an index
+// that every append pays for.
+const positionsAtSQL = `
+SELECT found."position",
        -- Why the database's clock: it is the one that recorded the events. An
        -- event may be ahead of it, where it was set back.
-       ? <= greatest(h.recorded_at, clock_timestamp()) AS reached
-  FROM search s CROSS JOIN event_log_head h
- WHERE s.low = s.high`
+       m.moment <= greatest(head.recorded_at, clock_timestamp()) AS reached
+  FROM unnest(?::timestamptz[]) WITH ORDINALITY AS m (moment, ordinal)
+ CROSS JOIN event_log_head head
+ CROSS JOIN LATERAL (
+    WITH RECURSIVE search (low, high) AS (
+        SELECT 0::bigint, head."position"
+        UNION ALL
+        SELECT CASE WHEN middle.reached THEN middle."position" ELSE s.low END,
+               CASE WHEN middle.reached THEN s.high ELSE middle."position" - 1 END
+          FROM search s
+         CROSS JOIN LATERAL (
+               SELECT e."position", e.recorded_at <= m.moment AS reached
+                 FROM events e
+                WHERE e."position" = s.low + (s.high - s.low + 1) / 2
+               ) middle
+         WHERE s.low < s.high
+    )
+    SELECT s.low AS "position" FROM search s WHERE s.low = s.high
+ ) found
+ ORDER BY m.ordinal`
 
 // PositionAt gives the last position that was recorded at the moment or before
 // it, 0 if there is none. It reports false if the moment has not come yet.
@@ -42,15 +47,47 @@ SELECT s.low AS "position",
 // An append takes its time a little before its commit, so a moment that has
 // only just gone by may still gain the events that were in flight.
 func (l *Log) PositionAt(ctx context.Context, moment time.Time) (position int64, reached bool, err error) {
-	at := eventsourcing.At(moment)
-	if at.Year() < 1 {
-		return 0, true, nil // PostgreSQL has no year 0
-	}
-	err = l.reader.NewRaw(positionAtSQL, at, at).Scan(ctx, &position, &reached)
+	places, err := l.placesOf(ctx, moment)
 	if err != nil {
-		return 0, false, postgres.Fault(fmt.Errorf("find the position of %s: %w", at, err))
+		return 0, false, err
 	}
-	return position, reached, nil
+	return places[0].Position, places[0].Reached, nil
+}
+
+// PositionsAt gives, for each moment, the last position that was recorded at it
+// or before it: how the log grew.
+func (l *Log) PositionsAt(ctx context.Context, moments []time.Time) ([]int64, error) {
+	places, err := l.placesOf(ctx, moments...)
+	if err != nil {
+		return nil, err
+	}
+	positions := make([]int64, len(places))
+	for i, p := range places {
+		positions[i] = p.Position
+	}
+	return positions, nil
+}
+
+// place is where a moment lies in the log.
+type place struct {
+	Position int64 `bun:"position"`
+	Reached  bool  `bun:"reached"`
+}
+
+// placesOf gives a place for each moment.
+func (l *Log) placesOf(ctx context.Context, moments ...time.Time) ([]place, error) {
+	texts := make([]string, len(moments))
+	for i, m := range moments {
+		texts[i] = "-infinity" // PostgreSQL has no year 0
+		if at := eventsourcing.At(m); at.Year() > 0 {
+			texts[i] = at.String()
+		}
+	}
+	var places []place
+	if err := l.reader.NewRaw(positionsAtSQL, pgdialect.Array(texts)).Scan(ctx, &places); err != nil {
+		return nil, postgres.Fault(fmt.Errorf("find the positions of %d moments: %w", len(moments), err))
+	}
+	return places, nil
 }
 
 // Existing selects aggregates of a kind that existed at a position: those that

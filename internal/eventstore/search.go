@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/eventsourcing"
 	"onepg/internal/postgres"
@@ -144,43 +142,6 @@ func (l *Log) Tally(ctx context.Context, after, upTo int64) ([]Tally, error) {
 		return nil, postgres.Fault(fmt.Errorf("count the events from position %d to %d: %w", after, upTo, err))
 	}
 	return tallies, nil
-}
-
-// positionsAtSQL is positionAtSQL for several moments: twenty looks by the
-// primary key for each in a log of a million.
-const positionsAtSQL = `
-SELECT found."position"
-  FROM unnest(?::timestamptz[]) WITH ORDINALITY AS m (moment, ordinal)
- CROSS JOIN LATERAL (
-    WITH RECURSIVE search (low, high) AS (
-        SELECT 0::bigint, h."position" FROM event_log_head h
-        UNION ALL
-        SELECT CASE WHEN middle.reached THEN middle."position" ELSE s.low END,
-               CASE WHEN middle.reached THEN s.high ELSE middle."position" - 1 END
-          FROM search s
-         CROSS JOIN LATERAL (
-               SELECT e."position", e.recorded_at <= m.moment AS reached
-                 FROM events e
-                WHERE e."position" = s.low + (s.high - s.low + 1) / 2
-               ) middle
-         WHERE s.low < s.high
-    )
-    SELECT s.low AS "position" FROM search s WHERE s.low = s.high
- ) found
- ORDER BY m.ordinal`
-
-// PositionsAt gives, for each moment, the last position that was recorded at it
-// or before it: how the log grew.
-func (l *Log) PositionsAt(ctx context.Context, moments []time.Time) ([]int64, error) {
-	texts := make([]string, len(moments))
-	for i, m := range moments {
-		texts[i] = eventsourcing.At(m).String()
-	}
-	var positions []int64
-	if err := l.reader.NewRaw(positionsAtSQL, pgdialect.Array(texts)).Scan(ctx, &positions); err != nil {
-		return nil, postgres.Fault(fmt.Errorf("find the positions of %d moments: %w", len(moments), err))
-	}
-	return positions, nil
 }
 
 // Size is how much room things take, in bytes.
