@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -145,20 +143,4 @@ func decodeCursor(text, list string) (Cursor, error) {
 		return Cursor{}, BadParameter("cursor", "belongs to another list, sort or filter; start again without it")
 	}
 	return c.Cursor, nil
-}
-
-// Sort is the order a client asked for.
-type Sort struct {
-	Field string
-	Desc  bool
-}
-
-// ParseSort reads "name" or "-name" where name is one of the fields. Typed
-// routes also list them as an enum, so that the specification has them.
-func ParseSort(sort string, fields ...string) (Sort, error) {
-	name, desc := strings.CutPrefix(sort, "-")
-	if !slices.Contains(fields, name) {
-		return Sort{}, BadParameter("sort", "expected one of "+strings.Join(fields, ", ")+", with - in front for descending")
-	}
-	return Sort{Field: name, Desc: desc}, nil
 }

@@ -98,20 +98,6 @@ func TestCursorCannotCarryWhatADatabaseRefuses(t *testing.T) {
 	wantProblem(t, f.do("GET", "/v1/things?cursor="+base64.RawURLEncoding.EncodeToString([]byte(forged)), ""), 400, "bad-parameter")
 }
 
-func TestParseSort(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]httpapi.Sort{"name": {Field: "name"}, "-name": {Field: "name", Desc: true}} {
-		if got, err := httpapi.ParseSort(text, "age", "name"); err != nil || got != want {
-			t.Errorf("%s: %+v, %v", text, got, err)
-		}
-	}
-	for _, bad := range []string{"", "-", "--name", "+name", "Name", "name,age"} {
-		if got, err := httpapi.ParseSort(bad, "age", "name"); err == nil {
-			t.Errorf("%q was taken for %+v", bad, got)
-		}
-	}
-}
-
 // Whatever a client makes up as a cursor is a page or a 400, never anything
 // else.
 func FuzzCursor(f *testing.F) {

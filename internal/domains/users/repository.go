@@ -87,23 +87,24 @@ func (r repository) withIDs(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID
 // index ending in the id.
 type order struct {
 	column string
-	// value is how a cursor's key becomes comparable with the column.
-	value string
+	key    func(*User) string // a row's place in the order, as a cursor keeps it
+	value  string             // how a cursor's key becomes comparable with the column
+	isTime bool               // the key is a time
 }
 
 // orders are what GET /v1/users sorts by.
 //
 //nolint:gochecknoglobals // a constant table
 var orders = map[string]order{
-	"created_at": {column: "created_at", value: "?::timestamptz"},
-	"updated_at": {column: "updated_at", value: "?::timestamptz"},
-	"name":       {column: `lower(name) COLLATE "C"`, value: `lower(?) COLLATE "C"`},
+	"created_at": {column: "created_at", key: func(u *User) string { return u.CreatedAt.String() }, value: "?::timestamptz", isTime: true},
+	"updated_at": {column: "updated_at", key: func(u *User) string { return u.UpdatedAt.String() }, value: "?::timestamptz", isTime: true},
+	"name":       {column: `lower(name) COLLATE "C"`, key: func(u *User) string { return u.Name }, value: `lower(?) COLLATE "C"`},
 }
 
 // filter selects a part of the list: at most limit rows that come after a row
 // in the order.
 type filter struct {
-	sort    string
+	by      order
 	desc    bool
 	email   string // equal, in any case
 	name    string // prefix, in any case
@@ -116,15 +117,14 @@ type filter struct {
 // order's index, so a page costs the same wherever it is.
 func (r repository) list(ctx context.Context, f filter) ([]*User, error) {
 	var rows []*User
-	by := orders[f.sort]
 	direction, beyond := "ASC", ">"
 	if f.desc {
 		direction, beyond = "DESC", "<"
 	}
 	q := r.db.NewSelect().Model(&rows).
-		OrderExpr(by.column + " " + direction + ", id " + direction).Limit(f.limit)
+		OrderExpr(f.by.column + " " + direction + ", id " + direction).Limit(f.limit)
 	if f.after != nil {
-		q = q.Where("("+by.column+", id) "+beyond+" ("+by.value+", ?)", *f.after, f.afterID)
+		q = q.Where("("+f.by.column+", id) "+beyond+" ("+f.by.value+", ?)", *f.after, f.afterID)
 	}
 	if f.email != "" {
 		q = q.Where("lower(email) = lower(?)", f.email)
@@ -133,7 +133,7 @@ func (r repository) list(ctx context.Context, f filter) ([]*User, error) {
 		q = q.Where(`lower(name) COLLATE "C" LIKE lower(?)`, prefixPattern.Replace(f.name)+"%")
 	}
 	if err := q.Scan(ctx); err != nil {
-		return nil, fmt.Errorf("list users by %s: %w", f.sort, err)
+		return nil, fmt.Errorf("list users by %s: %w", f.by.column, err)
 	}
 	return rows, nil
 }

@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -59,14 +60,12 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Use
 	if in.Given() {
 		return httpapi.ReadListPast(ctx, q.past, &in.AsOf, &in.Paging)
 	}
-	sort, err := httpapi.ParseSort(in.Sort, "created_at", "updated_at", "name")
-	if err != nil {
-		return nil, err
-	}
-	f := filter{sort: sort.Field, desc: sort.Desc, email: in.Email, name: in.Name, limit: int64(in.Limit) + 1}
+	sort, desc := strings.CutPrefix(in.Sort, "-")
+	by := orders[sort] // huma has refused any other
+	f := filter{by: by, desc: desc, email: in.Email, name: in.Name, limit: int64(in.Limit) + 1}
 	if after := in.After(); after != nil {
 		key := after.Key
-		if sort.Field != "name" {
+		if by.isTime {
 			at, err := after.Time()
 			if err != nil {
 				return nil, err
@@ -80,20 +79,8 @@ func (q queries) list(ctx context.Context, in *listInput) (*httpapi.Listing[*Use
 		return nil, err
 	}
 	return httpapi.NewListing(&in.Paging, rows, func(u *User) httpapi.Cursor {
-		return httpapi.Cursor{Key: sortKey(u, sort.Field), ID: u.ID}
+		return httpapi.Cursor{Key: by.key(u), ID: u.ID}
 	}), nil
-}
-
-// sortKey is a row's place in the order, as a cursor keeps it.
-func sortKey(u *User, field string) string {
-	switch field {
-	case "created_at":
-		return u.CreatedAt.String()
-	case "updated_at":
-		return u.UpdatedAt.String()
-	default:
-		return u.Name
-	}
 }
 
 type oneInput struct {
