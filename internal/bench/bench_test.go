@@ -89,7 +89,7 @@ func TestEveryBenchmarkHasAFigure(t *testing.T) {
 		"command": {"command", "command, few clients", "command/10", "command/100", "command/1000"},
 		"read":    {"read"},
 		"list":    {"list payments", "list payments, steady", "list", "list by e-mail"},
-		"visible": {"visible", "visible, high rate", "visible unnotified"},
+		"visible": {"visible", "visible already", "visible, high rate", "visible unnotified"},
 		"stream":  {"stream"},
 		"project": {"project", "project one by one"},
 		"rebuild": {"rebuild", "rebuild by SQL", "peak of rebuild"},

@@ -10,9 +10,11 @@ import (
 
 // prepareVisible measures the time from an append's answer to that of a GET
 // which waits for the row, while events come at a steady rate: with notifications,
-// and without, when only who waits tells the program to look.
+// and without, when only who waits tells the program to look. What the same GET
+// takes when there is nothing to wait for is measured beside the same appends.
 func prepareVisible(ctx context.Context, s *stage) ([]subject, error) {
-	program, err := s.program(ctx, "visible")
+	const there = 100
+	program, err := s.programWithUsers(ctx, "visible", there)
 	if err != nil {
 		return nil, err
 	}
@@ -20,11 +22,17 @@ func prepareVisible(ctx context.Context, s *stage) ([]subject, error) {
 	at := func(rate float64) string {
 		return fmt.Sprintf("append's answer to that of GET with min_version at %s events/s", number(rate))
 	}
+	const alone = "visible already"
 	return []subject{
 		{
 			name: "visible", what: at(normal), unit: millis,
-			checks: []check{pacing().least(0.95), value().most(2), latencyAt(p99).most(10)},
+			checks: []check{pacing().least(0.95), value().most(2), latencyAt(p99).most(10), versus(alone)},
 			run:    s.watching(program, normal),
+		},
+		{
+			name: alone, what: "that GET, of a row that is there", unit: millis,
+			checks: []check{pacing().least(0.95)},
+			run:    s.reaching(program, normal, there),
 		},
 		{
 			name: "visible, high rate", what: at(high), unit: millis,
@@ -39,25 +47,41 @@ func prepareVisible(ctx context.Context, s *stage) ([]subject, error) {
 	}, nil
 }
 
-// watching lets a few clients append and watch for their rows while others make
-// up the rate.
+// minVersion is a GET that is answered when the row is there.
+const minVersion = "?min_version=1"
+
+// watching lets a few clients append and watch for their rows.
 func (s *stage) watching(program *server, rate float64) func(context.Context) (sample, error) {
-	const watchers, others = 16, 64
-	const watched = 100 // appends a second: watching is requests too
 	request, marks := newRequest(http.MethodPost, "/v1/users/events", userCreated, 0)
 	// Why not a plain GET again and again: that is load of its own, and nobody
 	// has to read like that.
-	get, gap := newRequest(http.MethodGet, "/v1/users/"+freshID+"?min_version=1", "", 0, "Prefer: wait=5")
-	watch := load{
-		Connections: watchers, Request: request, Marks: marks, Status: http.StatusCreated, Rate: min(watched, rate/2),
-		// Why not shorter: one in a hundred of those watched has to be somebody.
-		Duration: max(s.options.Duration, 2*time.Second),
-		Watch:    get, WatchID: marks[1].At, WatchAt: gap[0].At,
+	get, gap := newRequest(http.MethodGet, "/v1/users/"+freshID+minVersion, "", 0, "Prefer: wait=5")
+	return s.beside(program, rate, load{
+		Request: request, Marks: marks, Status: http.StatusCreated,
+		Watch: get, WatchID: marks[1].At, WatchAt: gap[0].At,
+	})
+}
+
+// reaching lets a few clients ask for rows that are there.
+func (s *stage) reaching(program *server, rate float64, users int) func(context.Context) (sample, error) {
+	request, marks := newRequest(http.MethodGet, "/v1/users/"+storedID+keyMark+minVersion, "", users, "Prefer: wait=5")
+	return s.beside(program, rate, load{Request: request, Marks: marks, Status: http.StatusOK})
+}
+
+// beside measures what a few clients do while others append at the rate.
+func (s *stage) beside(program *server, rate float64, few load) func(context.Context) (sample, error) {
+	const clients, others = 16, 64
+	const watched = 100 // requests a second: watching is load too
+	few.Connections, few.Rate = clients, min(watched, rate/2)
+	// Why not shorter: one in a hundred of those measured has to be somebody.
+	few.Duration = max(s.options.Duration, 2*time.Second)
+	request, marks := newRequest(http.MethodPost, "/v1/users/events", userCreated, 0)
+	steady := load{
+		Connections: others, Request: request, Marks: marks, Status: http.StatusCreated,
+		Rate: rate - few.Rate, Duration: few.Duration,
 	}
-	steady := watch
-	steady.Connections, steady.Rate, steady.Watch = others, rate-watch.Rate, nil
 	return func(context.Context) (sample, error) {
-		results, used, err := s.send(program, watch, steady)
+		results, used, err := s.send(program, few, steady)
 		if err != nil {
 			return sample{}, err
 		}
