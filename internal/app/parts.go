@@ -38,7 +38,7 @@ func (a *App) assemble() (parts, error) {
 		},
 		Past:   pastLog{a},
 		Append: a.record,
-		Shown: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
+		Wait: func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
 			return a.views.Wait(ctx, views, events)
 		},
 		Commands: eventsourcing.Commands{Log: a.log, Actor: auth.Actor, Metadata: httpapi.Metadata},
@@ -89,7 +89,7 @@ func (a *App) routes(p parts) error {
 				Types:  d.Events,
 				Limits: eventLimits(c),
 				Append: a.log.Append,
-				Shown:  a.shown(d),
+				Wait:   a.waitFor(d),
 				Actor:  auth.Actor,
 			})
 		}
@@ -132,9 +132,9 @@ func owns(d domains.Domain, v aggregator.View) bool {
 	return slices.ContainsFunc(d.Events, func(t eventsourcing.EventType) bool { return t.Aggregate() == v.Aggregate })
 }
 
-// shown waits until each of the domain's views of its own aggregates shows the
+// waitFor waits until each of the domain's views of its own aggregates shows the
 // events. A view of another domain's aggregates has nothing to do with them.
-func (a *App) shown(d domains.Domain) func(context.Context, []eventsourcing.Receipt) bool {
+func (a *App) waitFor(d domains.Domain) func(context.Context, []eventsourcing.Receipt) bool {
 	var names []string
 	for _, v := range d.Views {
 		if owns(d, v) {

@@ -61,9 +61,9 @@ type Deps struct {
 	// Append records events of the domain in the name of the request's
 	// credential; see eventstore.Log.
 	Append func(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error)
-	// Shown returns true as soon as each of the views shows each of the events,
+	// Wait returns true as soon as each of the views shows each of the events,
 	// and false when ctx ends first. The views are of the events' aggregate.
-	Shown func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool
+	Wait func(ctx context.Context, views []string, events []eventsourcing.Receipt) bool
 	// Commands is what an eventsourcing.Handler needs.
 	Commands eventsourcing.Commands
 }

@@ -18,9 +18,9 @@ type Appending struct {
 	Limits EventLimits
 	// Append records the events, all or none; see eventstore.Log.
 	Append func(context.Context, []eventsourcing.Event) ([]eventsourcing.Receipt, error)
-	// Shown returns true as soon as every view of the domain shows the events,
+	// Wait returns true as soon as every view of the domain shows the events,
 	// and false when ctx ends first.
-	Shown func(context.Context, []eventsourcing.Receipt) bool
+	Wait func(context.Context, []eventsourcing.Receipt) bool
 	// Actor names the credential of a request.
 	Actor func(context.Context) string
 }
@@ -79,7 +79,7 @@ func (a *Appending) serve(c *gin.Context, in *intake) error {
 		return err
 	}
 	patience, asked := ParsePreferWait(c.Request.Header)
-	shown := func(ctx context.Context) bool { return a.Shown(ctx, receipts) }
+	shown := func(ctx context.Context) bool { return a.Wait(ctx, receipts) }
 	if asked && await(ctx, patience, shown) {
 		c.Header("Preference-Applied", PreferenceApplied(patience))
 	}

@@ -82,9 +82,9 @@ type Reverting[Row any] struct {
 	Event func(then *Row, version int) (name string, payload any)
 	// Append records the event; see eventstore.Log.
 	Append func(context.Context, []eventsourcing.Event) ([]eventsourcing.Receipt, error)
-	// Shown returns true as soon as the view shows that version of the row, and
+	// Wait returns true as soon as the view shows that version of the row, and
 	// false when ctx ends first.
-	Shown func(ctx context.Context, id uuid.UUID, version int) bool
+	Wait func(ctx context.Context, id uuid.UUID, version int) bool
 }
 
 // revertAttempts is how often an append is tried that others are faster than.
@@ -116,7 +116,7 @@ func (r Reverting[Row]) Do(ctx context.Context, id ID, in *RevertRequest) (*Reve
 	if patience, asked := in.Wait(); asked {
 		waiting, cancel := waitContext(ctx, patience)
 		defer cancel()
-		if r.Shown(waiting, id.UUID, receipts[0].Version) {
+		if r.Wait(waiting, id.UUID, receipts[0].Version) {
 			out.PreferenceApplied = PreferenceApplied(patience)
 		}
 	}

@@ -17,8 +17,8 @@ type commands struct {
 	handler *eventsourcing.Handler[Payment, Event]
 	rules   *Rules
 	risk    RiskAssessment
-	// shown waits until the summaries show the events.
-	shown func(ctx context.Context, events []eventsourcing.Receipt) bool
+	// wait returns true as soon as the summaries show the events.
+	wait func(ctx context.Context, events []eventsourcing.Receipt) bool
 }
 
 func (c commands) register(g *httpapi.Group) {
@@ -207,6 +207,6 @@ func (c commands) handle(
 	for i, e := range outcome.Events {
 		receipts[i] = e.Receipt()
 	}
-	out.PreferenceApplied = client.Await(ctx, func(ctx context.Context) bool { return c.shown(ctx, receipts) })
+	out.PreferenceApplied = client.Await(ctx, func(ctx context.Context) bool { return c.wait(ctx, receipts) })
 	return out, nil
 }

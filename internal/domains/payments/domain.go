@@ -65,8 +65,8 @@ func New(p Policy) domains.Constructor {
 			handler: eventsourcing.NewHandler(deps.Commands, decider),
 			rules:   rules,
 			risk:    Scorecard{rules: rules, recent: payments.recent},
-			shown: func(ctx context.Context, events []eventsourcing.Receipt) bool {
-				return deps.Shown(ctx, []string{summaries}, events)
+			wait: func(ctx context.Context, events []eventsourcing.Receipt) bool {
+				return deps.Wait(ctx, []string{summaries}, events)
 			},
 		}
 		d.Routes = func(g *httpapi.Group) { q.register(g); c.register(g) }

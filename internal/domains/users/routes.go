@@ -139,7 +139,7 @@ func (q queries) revert(ctx context.Context, in *revertInput) (*httpapi.Reverted
 func (q queries) putBack(ctx context.Context, id uuid.UUID, in *httpapi.RevertRequest) (*httpapi.Reverted, error) {
 	reverting := httpapi.Reverting[User]{
 		Past: q.past, Event: revertTo, Append: q.append,
-		Shown: func(ctx context.Context, id uuid.UUID, version int) bool {
+		Wait: func(ctx context.Context, id uuid.UUID, version int) bool {
 			return q.waitVersion(ctx, view, id, version)
 		},
 	}
