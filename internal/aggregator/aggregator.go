@@ -55,7 +55,9 @@
 //	begin   view_positions gets a row <view>_rebuild; an empty table of that name
 //	fill    the batches above, without view_locks, up to the live view's position
 //	index   the live table's indexes
-//	swap    hold the live view; catch up; exchange the tables; one transaction
+//	compare view_locks with the log
+//	swap    hold the live view; catch up; set locks right that are not; exchange
+//	        the tables; one transaction
 //
 // Rows and position of the rebuild commit together and nobody else writes them,
 // so it needs no locks to be exactly-once. Killed anywhere, whichever replica

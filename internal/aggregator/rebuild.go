@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"onepg/internal/fault"
 	"onepg/internal/pause"
@@ -197,6 +199,7 @@ func (r *Runner) fillAndSwap(ctx context.Context, v View, progress Progress) err
 	defer ahead.stop()
 	filling := r.rebuilding(v)
 	filling.batch.read = ahead.next
+	var wrong []uuid.UUID // locks
 	for indexed := false; ctx.Err() == nil; {
 		res, err := r.inBatch(ctx, filling, batch.run)
 		if err != nil || res.standing != ready || res.unknown != nil || res.halted != "" {
@@ -210,12 +213,12 @@ func (r *Runner) fillAndSwap(ctx context.Context, v View, progress Progress) err
 			continue
 		}
 		if !indexed {
-			if indexed, err = r.index(ctx, v); err != nil || !indexed {
+			if wrong, indexed, err = r.prepare(ctx, v); err != nil || !indexed {
 				return err
 			}
 			continue
 		}
-		swapped, err := r.swap(ctx, v)
+		swapped, err := r.swap(ctx, v, wrong)
 		switch {
 		case swapped:
 			r.logger.InfoContext(ctx, "view rebuilt and exchanged", slog.String("view", v.Name), slog.Int("revision", v.Revision))
@@ -232,6 +235,16 @@ func (r *Runner) fillAndSwap(ctx context.Context, v View, progress Progress) err
 // rebuilding is the kind of batch that fills the new table.
 func (r *Runner) rebuilding(v View) job {
 	return job{db: r.rebuilder, batch: batch{view: v, registry: r.registry, read: r.read, window: rebuildWindow, rebuild: true}}
+}
+
+// prepare does what the swap would take too long for. It reports false when another
+// replica has the rebuild.
+func (r *Runner) prepare(ctx context.Context, v View) (wrong []uuid.UUID, mine bool, err error) {
+	if mine, err = r.index(ctx, v); err != nil || !mine {
+		return nil, false, err
+	}
+	wrong, err = r.wrongLocks(ctx, v)
+	return wrong, true, err
 }
 
 // index makes the indexes of the new table, once it is nearly full. It reports
@@ -252,6 +265,24 @@ func (r *Runner) index(ctx context.Context, v View) (bool, error) {
 	return mine, err
 }
 
+// wrongLocks gives the aggregates whose lock is not at the last version that the
+// live view has read: it was parked, or somebody else changed the table. One
+// statement sees position and locks as they were committed together, so nobody
+// has to wait for it; a million aggregates take some two seconds.
+func (r *Runner) wrongLocks(ctx context.Context, v View) ([]uuid.UUID, error) {
+	var wrong []uuid.UUID
+	err := r.rebuilder.NewRaw(`SELECT coalesce(e.aggregate_id, l.aggregate_id)
+	   FROM (SELECT aggregate_id, max(version) AS version FROM events
+	          WHERE aggregate = ?1 AND "position" <= (SELECT "position" FROM view_positions WHERE view = ?0)
+	          GROUP BY aggregate_id) e
+	   FULL JOIN (SELECT aggregate_id, version FROM view_locks WHERE view = ?0) l ON l.aggregate_id = e.aggregate_id
+	  WHERE e.version IS DISTINCT FROM l.version`, v.Name, v.Aggregate).Scan(ctx, &wrong)
+	if err != nil {
+		return nil, fmt.Errorf("compare the locks of view %s with the log: %w", v.Name, err)
+	}
+	return wrong, nil
+}
+
 // swap exchanges the tables in one transaction. It reports false when that has
 // to wait: more is to be caught up than readers and the live view should wait
 // for, or another replica is at it.
@@ -259,7 +290,7 @@ func (r *Runner) index(ctx context.Context, v View) (bool, error) {
 // Why the order: the live view's row first, so that its position stands still;
 // then everything that takes time; and last the exchange, which takes the table
 // from its readers.
-func (r *Runner) swap(ctx context.Context, v View) (bool, error) {
+func (r *Runner) swap(ctx context.Context, v View, wrong []uuid.UUID) (bool, error) {
 	swapped := false
 	err := postgres.InTx(ctx, r.rebuilder, postgres.TxOptions{}, func(ctx context.Context, tx bun.Tx) error {
 		if _, err := tx.NewRaw(`SELECT FROM view_positions WHERE view = ? FOR NO KEY UPDATE`, v.Name).Exec(ctx); err != nil {
@@ -277,25 +308,28 @@ func (r *Runner) swap(ctx context.Context, v View) (bool, error) {
 			}
 		}
 		swapped = true
-		return b.exchange(ctx, res.position)
+		return b.exchange(ctx, res.position, wrong)
 	})
 	return swapped && err == nil, err
 }
 
 // exchange makes the rebuild the view. The locks are those of the live view and
-// right already, but for the aggregates that are parked in one of the two.
+// right already, but for those found wrong and of the aggregates that are parked in
+// one of the two.
 //
 // Why 300 ms: a query that comes while this waits for a lock waits behind it,
 // and nobody shall wait for more than half a second.
-func (b batch) exchange(ctx context.Context, position int64) error {
+func (b batch) exchange(ctx context.Context, position int64, wrong []uuid.UUID) error {
 	for _, s := range []struct{ what, sql string }{
-		{"forget the locks of what is parked", `DELETE FROM view_locks l USING view_parked p
-		  WHERE l.view = ?0 AND p.view IN (?0, ?1) AND l.aggregate_id = p.aggregate_id`},
+		{"forget the locks that are not right", `DELETE FROM view_locks l USING (
+		        SELECT aggregate_id FROM view_parked WHERE view IN (?0, ?1) UNION SELECT unnest(?4::uuid[])) o
+		  WHERE l.view = ?0 AND l.aggregate_id = o.aggregate_id`},
 		{"set them anew", `INSERT INTO view_locks (view, aggregate_id, version)
 		 SELECT ?0, n.aggregate_id, n.version
 		   FROM (SELECT o.aggregate_id, coalesce(p.version - 1,
-		                (SELECT max(e.version) FROM events e WHERE e.aggregate_id = o.aggregate_id AND e."position" <= ?2)) AS version
-		           FROM (SELECT DISTINCT aggregate_id FROM view_parked WHERE view IN (?0, ?1)) o
+		                (SELECT max(e.version) FROM events e
+		                  WHERE e.aggregate_id = o.aggregate_id AND e.aggregate = ?3 AND e."position" <= ?2)) AS version
+		           FROM (SELECT aggregate_id FROM view_parked WHERE view IN (?0, ?1) UNION SELECT unnest(?4::uuid[])) o
 		           LEFT JOIN view_parked p ON p.view = ?1 AND p.aggregate_id = o.aggregate_id) n
 		  WHERE n.version > 0`},
 		{"forget what was parked", `DELETE FROM view_parked WHERE view = ?0`},
@@ -308,7 +342,7 @@ func (b batch) exchange(ctx context.Context, position int64) error {
 		{"end the rebuild", `DELETE FROM view_positions WHERE view = ?1`},
 		{"tell who waits", `SELECT pg_notify('views:updated', ?0 || ',' || ?2)`},
 	} {
-		if _, err := b.tx.NewRaw(s.sql, b.view.Name, b.view.rebuildName(), position).Exec(ctx); err != nil {
+		if _, err := b.tx.NewRaw(s.sql, b.view.Name, b.view.rebuildName(), position, b.view.Aggregate, pgdialect.Array(wrong)).Exec(ctx); err != nil {
 			return fmt.Errorf("rebuild of view %s: %s: %w", b.view.Name, s.what, err)
 		}
 	}

@@ -301,6 +301,50 @@ func TestARebuildFreesWhatOnlyTheOldRuleCouldNotApply(t *testing.T) {
 	}
 }
 
+// Locks that somebody else changed keep the view from what comes next, and a
+// rebuild sets them right.
+func TestARebuildSetsWrongLocksRight(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := map[string]uuid.UUID{"lost": uuid.New(), "too low": uuid.New(), "too high": uuid.New(), "right": uuid.New()}
+	for _, id := range ids {
+		w.append(id, made{}, added{1})
+	}
+	views := w.replica(types())
+	if err := views.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const locks = "SELECT format('%s %s', aggregate_id, version) FROM view_locks ORDER BY 1"
+	want := w.Strings(locks)
+	w.Exec("DELETE FROM view_locks WHERE aggregate_id = ?", ids["lost"])
+	w.Exec("UPDATE view_locks SET version = 1 WHERE aggregate_id = ?", ids["too low"])
+	w.Exec("UPDATE view_locks SET version = 3 WHERE aggregate_id = ?", ids["too high"])
+	w.Exec("INSERT INTO view_locks (view, aggregate_id, version) VALUES ('things', ?, 1)", uuid.New())
+	for _, name := range []string{"lost", "too low"} {
+		w.append(ids[name], added{1})
+	}
+	if err := views.CatchUp(t.Context()); err == nil || !strings.Contains(err.Error(), "rebuild the view") {
+		t.Fatalf("the view goes on in spite of its locks, or does not say what to do: %v", err)
+	}
+	w.rebuild(views)
+	if got := w.Strings(locks); !slices.Equal(got, want) {
+		t.Errorf("locks\n%v, want\n%v", got, want)
+	}
+	for name, id := range ids {
+		w.append(id, added{2})
+		if err := views.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := 3
+		if name == "lost" || name == "too low" {
+			want = 4
+		}
+		if got := w.sums()[id]; got != want {
+			t.Errorf("%s: sum %d, want %d", name, got, want)
+		}
+	}
+}
+
 // The other way round: what the new rule cannot apply is parked after the swap,
 // as if it had been the rule from the start.
 func TestARebuildParksWhatOnlyTheNewRuleCannotApply(t *testing.T) {
