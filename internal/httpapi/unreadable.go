@@ -56,6 +56,12 @@ func translated(p []byte) []byte {
 	if err != nil || status != http.StatusExpectationFailed && !bytes.HasPrefix(headers, []byte(plain)) {
 		return nil
 	}
+	// Why not 501 for an unknown transfer coding and 505 for another HTTP, as RFC
+	// 9110 has it: what a client does wrong is never a 5xx here, so that an alert on
+	// these means us.
+	if status >= http.StatusInternalServerError {
+		status = http.StatusBadRequest
+	}
 	return unreadable(status)
 }
 
