@@ -74,6 +74,9 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
+	if ignored := o.Config.Ignored; len(ignored) > 0 {
+		a.logger.WarnContext(ctx, "environment variables that are no settings are ignored; app config show lists those that are", slog.Any("names", ignored))
+	}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if a.database, err = OpenDatabase(ctx, o.Config, o.Logger, o.Watcher); err != nil {
 		return a, err

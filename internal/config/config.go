@@ -42,6 +42,9 @@ type Config struct {
 	PollInterval time.Duration
 	// ShutdownTimeout is how long requests in flight get to finish.
 	ShutdownTimeout time.Duration
+	// Ignored are variables of the environment that are named APP_* and are no
+	// settings.
+	Ignored []string
 
 	settings []Setting
 }

@@ -52,7 +52,7 @@ func load(flags *pflag.FlagSet, environ []string, path string) (*Config, error) 
 	if err != nil {
 		return nil, err
 	}
-	mistakes := append(unknownKeys(rows, given.environment, FromEnvironment), unknownKeys(rows, file, FromFile)...)
+	mistakes := c.strangers(rows, given)
 	for _, row := range rows {
 		text, from := winning.GetString(row.key), given.source(row.key)
 		if err := row.value.set(text); err != nil {
@@ -70,6 +70,27 @@ func load(flags *pflag.FlagSet, environ []string, path string) (*Config, error) 
 		c.Database.ListenURL = c.Database.URL
 	}
 	return c, nil
+}
+
+// strangers gives the names that are no setting and were probably meant to be one,
+// and notes those that are ignored. The file is ours alone, the environment is not.
+func (c *Config) strangers(rows []setting, given sources) []string {
+	keys := make([]string, len(rows))
+	for i, row := range rows {
+		keys[i] = row.key
+	}
+	var mistakes []string
+	for _, key := range unknownKeys(keys, given.environment) {
+		if isTypo(key, keys) {
+			mistakes = append(mistakes, typo(key, FromEnvironment, keys))
+		} else {
+			c.Ignored = append(c.Ignored, key)
+		}
+	}
+	for _, key := range unknownKeys(keys, given.file) {
+		mistakes = append(mistakes, typo(key, FromFile, keys))
+	}
+	return mistakes
 }
 
 // sources is where a value may come from, apart from the defaults.

@@ -5,8 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -222,17 +224,21 @@ func TestLoopbackAddressesAreAccepted(t *testing.T) {
 	}
 }
 
-func TestKubernetesServiceLinksAreNoTypos(t *testing.T) {
+func TestTheVariablesOfNeighboursAreNotedAndIgnored(t *testing.T) {
 	t.Parallel()
-	_, err := resolve(t, given{env: map[string]string{
-		"APP_PORT": "tcp://10.0.0.7:80", "APP_SERVICE_HOST": "10.0.0.7", "APP_SERVICE_PORT_HTTP": "80",
-		"APP_PORT_80_TCP": "tcp://10.0.0.7:80", "APP_WEB_PORT_80_TCP_ADDR": "10.0.0.7",
-	}})
-	if err != nil {
-		t.Error(err)
+	neighbours := map[string]string{
+		"APP_ENV": "production", "APP_NAME": "shop", "APP_VERSION": "1", "APP_PORT": "tcp://10.0.0.7:80", "APP_SERVICE_HOST": "10.0.0.7",
+		"APP_SERVICE_PORT_HTTP": "80", "APP_PORT_80_TCP": "tcp://10.0.0.7:80", "APP_WEB_PORT_80_TCP_ADDR": "10.0.0.7",
 	}
-	if _, err := resolve(t, given{env: map[string]string{"APP_PORT": "8080"}}); err == nil {
-		t.Error("APP_PORT=8080 was taken for a service link")
+	c, err := resolve(t, given{env: neighbours})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := slices.Sorted(maps.Keys(neighbours)); !slices.Equal(c.Ignored, want) {
+		t.Errorf("ignored %v, want %v", c.Ignored, want)
+	}
+	if _, err := resolve(t, given{dotenv: "APP_ENV=production"}); err == nil {
+		t.Error("the file is ours alone and APP_ENV in it is taken")
 	}
 }
 

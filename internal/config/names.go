@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -18,31 +17,31 @@ func variables(environ []string) map[string]string {
 	return all
 }
 
-// unknownKeys complains about every APP_* name that is no setting. Its value is
-// not repeated: a mistyped APP_DATABASE_URL still holds a password.
-func unknownKeys(rows []setting, given map[string]string, from Source) []string {
-	keys := make([]string, len(rows))
-	for i, row := range rows {
-		keys[i] = row.key
-	}
-	var mistakes []string
+// unknownKeys gives the APP_* names that are no setting, in order.
+func unknownKeys(known []string, given map[string]string) []string {
+	var unknown []string
 	for _, key := range slices.Sorted(maps.Keys(given)) {
-		if !strings.HasPrefix(key, prefix) || slices.Contains(keys, key) || isServiceLink(key, given[key]) {
-			continue
+		if strings.HasPrefix(key, prefix) && !slices.Contains(known, key) {
+			unknown = append(unknown, key)
 		}
-		mistakes = append(mistakes, fmt.Sprintf("%s (%s) is no setting; did you mean %s?", key, from, nearest(key, keys)))
 	}
-	return mistakes
+	return unknown
 }
 
-// isServiceLink recognises the variables Kubernetes puts into every pod for a
-// service whose name starts with "app": APP_SERVICE_HOST,
-// APP_PORT=tcp://10.0.0.7:80, APP_PORT_80_TCP_ADDR and so on. Refusing them
-// would keep the program from starting because of a neighbour's name.
-func isServiceLink(key, value string) bool {
-	link := regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
-	address := regexp.MustCompile(`^(tcp|udp|sctp)://`)
-	return link.MatchString(key) || (strings.HasSuffix(key, "_PORT") && address.MatchString(value))
+// typo is what is wrong with a name that is no setting. Its value is not
+// repeated: a mistyped APP_DATABASE_URL still holds a password.
+func typo(key string, from Source, known []string) string {
+	return fmt.Sprintf("%s (%s) is no setting; did you mean %s?", key, from, nearest(key, known))
+}
+
+// isTypo tells a setting's name with a letter or so wrong from a name that means
+// something to somebody else: APP_ENV, or what Kubernetes puts into every pod for a
+// service that is called app. Refusing these would keep the program from starting
+// because of its neighbours.
+func isTypo(key string, known []string) bool {
+	const oneIn = 4
+	letters := len(key) - len(prefix)
+	return distance(key, nearest(key, known)) <= max(1, letters/oneIn)
 }
 
 // nearest is the known key with the fewest letters changed.
