@@ -67,7 +67,6 @@ func TestViewsAreWatchedAndMendedFromTheCommandLine(t *testing.T) {
 	for want, args := range map[string][]string{
 		`There is no view "nobody".`: {"rebuild", "nobody"},
 		"is not parked":              {"retry", "users", uuid.NewString()},
-		"AGGREGATE_ID":               {"retry", "users", "nonsense"},
 	} {
 		if got := app(args...); got.code != exitFailure || !strings.Contains(got.stderr, want) {
 			t.Errorf("%v: %+v", args, got)
