@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"onepg/internal/postgres/pgtest"
 )
 
 // binary is the program as it is shipped, built once for all tests.
@@ -142,6 +145,27 @@ func TestACommandThatFailsExitsWithOne(t *testing.T) {
 	root.SetArgs([]string{"fail"})
 	if code := execute(t.Context(), root); code != exitFailure || stderr.String() != "app: fetch: unexpected EOF\n" {
 		t.Errorf("exit %d, printed %q", code, stderr.String())
+	}
+}
+
+// A database that refuses is not one that is busy: trying again does not help.
+func TestWhatADatabaseRefusesIsSaidWithWhatToDo(t *testing.T) {
+	t.Parallel()
+	known, err := url.Parse(pgtest.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, stranger := *known, *known
+	elsewhere.Path = "/nowhere"
+	stranger.User = url.User("nobody")
+	for want, address := range map[string]url.URL{
+		"The database does not exist. Create it, or correct APP_DATABASE_URL": elsewhere,
+		"Correct the user or the password in APP_DATABASE_URL":                stranger,
+	} {
+		got := appOn(t, address.String())("views", "status")
+		if got.code != exitFailure || !strings.Contains(got.stderr, want) || strings.Contains(got.stderr, "try again") {
+			t.Errorf("%+v, want %q", got, want)
+		}
 	}
 }
 
