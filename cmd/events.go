@@ -161,7 +161,7 @@ func newEventsShow() *cobra.Command {
 			return err
 		}
 		if !found {
-			return fault.New(fault.NotFound, "not-found", "There is no event "+id.String()+".")
+			return fault.New(fault.NotFound, "not-found", "There is no event "+id.String()+"; `app events list` lists them.")
 		}
 		if *format == outputJSON {
 			return printJSON(c.OutOrStdout(), e)
@@ -339,7 +339,7 @@ func openInput(c *cobra.Command, name string) (io.Reader, func() error, error) {
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the events: %w", err)
+		return nil, nil, fmt.Errorf("the events cannot be read; name another file, or - for standard input: %w", err)
 	}
 	return file, file.Close, nil
 }
