@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,12 @@ What is measured: ` + strings.Join(bench.Suites(), ", ") + `.`,
 	flags.StringVar(&k.plot, "plot", "", "draw throughput and latency as SVG into this file")
 	flags.StringVar(&k.compare, "compare", "", "compare with the report kept in this file; exit 1 if something is worse")
 	flags.StringVar(&k.from, "from", "", "take the report from this file and measure nothing")
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if o.Rounds < 1 || o.Duration <= 0 || o.Rate <= 0 || o.Stored < 1 || slices.ContainsFunc(o.Connections, func(n int) bool { return n < 1 }) {
+			return errors.New("--rounds, --duration, --connections, --rate and --stored must be more than zero")
+		}
+		return nil
+	}
 	c.RunE = func(c *cobra.Command, _ []string) error { return benchmark(c, o, k, *format) }
 	return c
 }

@@ -49,12 +49,32 @@ func withTools(do func(*cobra.Command, *app.Tools, []string) error) func(*cobra.
 // filterFlags adds the flags that select events.
 func filterFlags(c *cobra.Command) *eventstore.Query {
 	q := new(eventstore.Query)
-	c.Flags().Int64Var(&q.After, "after", 0, "events after this position")
+	c.Flags().Var((*positionFlag)(&q.After), "after", "events after this position")
 	c.Flags().StringVar(&q.Aggregate, "aggregate", "", "events of this kind of aggregate, such as user")
 	c.Flags().Var((*uuidFlag)(&q.AggregateID), "aggregate-id", "events of this aggregate")
 	c.Flags().StringVar(&q.Name, "name", "", "events of this name, such as user.created")
 	c.Flags().StringVar(&q.CorrelationID, "correlation-id", "", "events with this correlation_id in their metadata")
 	return q
+}
+
+// positionFlag is a flag whose value is a position of the log, or 0, which is
+// before the first.
+type positionFlag int64
+
+// String is the value as it was given.
+func (f *positionFlag) String() string { return strconv.FormatInt(int64(*f), 10) }
+
+// Type names the value in the help.
+func (f *positionFlag) Type() string { return "position" }
+
+// Set refuses what cannot be a position.
+func (f *positionFlag) Set(text string) error {
+	position, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || position < 0 {
+		return errors.New("must be a position, 0 or more")
+	}
+	*f = positionFlag(position)
+	return nil
 }
 
 // uuidFlag is a flag whose value is a UUID.
@@ -141,7 +161,7 @@ func newEventsShow() *cobra.Command {
 			return err
 		}
 		if !found {
-			return fault.New(fault.NotFound, "not-found", "There is no event "+id.String()+".")
+			return fault.New(fault.NotFound, "not-found", "There is no event "+id.String()+"; `app events list` lists them.")
 		}
 		if *format == outputJSON {
 			return printJSON(c.OutOrStdout(), e)
@@ -251,7 +271,13 @@ other programs to read; that is not to be imported either.`,
 		Args:    cobra.MaximumNArgs(1),
 	}
 	filter := filterFlags(export)
-	export.Flags().Int64Var(&filter.UpTo, "up-to", 0, "events up to this position")
+	export.Flags().Var((*positionFlag)(&filter.UpTo), "up-to", "events up to this position")
+	export.PreRunE = func(*cobra.Command, []string) error {
+		if filter.UpTo > 0 && filter.UpTo < filter.After {
+			return errors.New("--after must not be after --up-to")
+		}
+		return nil
+	}
 	newest := export.Flags().Bool("newest-schema", false, "lift payloads to their newest schema")
 	export.RunE = withTools(func(c *cobra.Command, tools *app.Tools, args []string) (err error) {
 		out, closeOut, err := openOutput(c, args)
@@ -313,7 +339,7 @@ func openInput(c *cobra.Command, name string) (io.Reader, func() error, error) {
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the events: %w", err)
+		return nil, nil, fmt.Errorf("the events cannot be read; name another file, or - for standard input: %w", err)
 	}
 	return file, file.Close, nil
 }

@@ -83,15 +83,15 @@ func TestEventsAreAppendedAndReadFromATerminal(t *testing.T) {
 		t.Errorf("show as a table: %+v", got)
 	}
 	for want, args := range map[string][]string{
-		"There is no event":      {"show", uuid.NewString()},
+		"`app events list`":      {"show", uuid.NewString()},
 		"must be a UUID":         {"show", "nonsense"},
 		"the id of one event":    {"show"},
 		"--limit must be":        {"list", "--limit", "0"},
-		"no such file":           {"append", "nowhere"},
+		"or - for standard":      {"append", "nowhere"},
 		"unknown flag: --colour": {"list", "--colour", "x"},
 	} {
 		code := exitUsage
-		if strings.HasPrefix(want, "There") || strings.HasPrefix(want, "no such") {
+		if strings.HasPrefix(want, "`app") || strings.HasPrefix(want, "or -") {
 			code = exitFailure
 		}
 		if got := app(append([]string{"events"}, args...)...); got.code != code || !strings.Contains(got.stderr, want) {

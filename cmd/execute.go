@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -56,13 +57,24 @@ func execute(ctx context.Context, root *cobra.Command) int {
 		report(root, err)
 		fmt.Fprintf(root.ErrOrStderr(), "Run %q to see how it is called.\n", called.CommandPath()+" --help")
 		return exitUsage
-	case fault.Is(err, config.CodeInvalid):
+	case isMisuse(err):
 		report(root, err)
 		return exitUsage
 	default:
 		report(root, err)
 		return exitFailure
 	}
+}
+
+// isMisuse knows by their codes the mistakes in a call that come to light only
+// when it is carried out, by the package that has the rule. All others are
+// refused before: see prepare.
+func isMisuse(err error) bool {
+	f, ok := fault.Of(err)
+	return ok && slices.Contains([]string{
+		config.CodeInvalid, "database-url-invalid",
+		"benchmark-no-server", "benchmark-unknown", "key-invalid", "migration-name-invalid",
+	}, f.Code)
 }
 
 // report prints one error for a person. Where standard error is closed there is

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"onepg/internal/postgres/pgtest"
 )
 
 // binary is the program as it is shipped, built once for all tests.
@@ -81,6 +84,7 @@ func cleanEnvironment() []string {
 
 func TestTheExitCodeTellsFailureFromMisuse(t *testing.T) {
 	t.Parallel()
+	nowhere := []string{"APP_DATABASE_URL=postgres://nobody@127.0.0.1:1/nothing"} // no database is needed to see the mistake
 	tests := map[string]struct {
 		env    []string
 		args   []string
@@ -100,6 +104,18 @@ func TestTheExitCodeTellsFailureFromMisuse(t *testing.T) {
 		"wrong setting":         {[]string{"APP_POOL_SIZE=ten"}, []string{"config", "show"}, exitUsage, "APP_POOL_SIZE (environment) must be"},
 		"mistyped setting":      {[]string{"APP_ADRR=x"}, []string{"config", "show"}, exitUsage, "did you mean APP_ADDR?"},
 		"public without keys":   {nil, []string{"config", "show", "--addr", "0.0.0.0:80"}, exitUsage, "with APP_AUTH=none"},
+		"wrong database URL":    {[]string{"APP_DATABASE_URL=postgres://h/d?sslmode=x"}, []string{"views", "status"}, exitUsage, "The database URL is not usable"},
+		"wrong position":        {nowhere, []string{"events", "list", "--after", "-1"}, exitUsage, "must be a position"},
+		"no position":           {nowhere, []string{"events", "tail", "--after", "x"}, exitUsage, "must be a position"},
+		"positions crossed":     {nowhere, []string{"events", "export", "--after", "2", "--up-to", "1"}, exitUsage, "--after must not be after --up-to"},
+		"wrong aggregate":       {nowhere, []string{"views", "retry", "users", "zz"}, exitUsage, "AGGREGATE_ID must be a UUID"},
+		"retry of nothing":      {nowhere, []string{"views", "retry"}, exitUsage, "accepts between 1 and 2 arg(s)"},
+		"wrong migration":       {nowhere, []string{"migrate", "create", "Bad-Name"}, exitUsage, "lower-case letters"},
+		"wrong scope":           {nowhere, []string{"keys", "create", "--name", "web", "--scope", "bogus"}, exitUsage, "There are: "},
+		"wrong benchmark":       {nowhere, []string{"bench", "--only", "nope"}, exitUsage, "there are append, "},
+		"no rounds":             {nowhere, []string{"bench", "--rounds", "0"}, exitUsage, "must be more than zero"},
+		"no connections":        {nowhere, []string{"bench", "--connections", "8,0"}, exitUsage, "must be more than zero"},
+		"nothing to bench":      {nil, []string{"bench", "--use-database"}, exitUsage, "There is no APP_DATABASE_URL"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -129,6 +145,27 @@ func TestACommandThatFailsExitsWithOne(t *testing.T) {
 	root.SetArgs([]string{"fail"})
 	if code := execute(t.Context(), root); code != exitFailure || stderr.String() != "app: fetch: unexpected EOF\n" {
 		t.Errorf("exit %d, printed %q", code, stderr.String())
+	}
+}
+
+// A database that refuses is not one that is busy: trying again does not help.
+func TestWhatADatabaseRefusesIsSaidWithWhatToDo(t *testing.T) {
+	t.Parallel()
+	known, err := url.Parse(pgtest.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, stranger := *known, *known
+	elsewhere.Path = "/nowhere"
+	stranger.User = url.User("nobody")
+	for want, address := range map[string]url.URL{
+		"The database does not exist. Create it, or correct APP_DATABASE_URL": elsewhere,
+		"Correct the user or the password in APP_DATABASE_URL":                stranger,
+	} {
+		got := appOn(t, address.String())("views", "status")
+		if got.code != exitFailure || !strings.Contains(got.stderr, want) || strings.Contains(got.stderr, "try again") {
+			t.Errorf("%+v, want %q", got, want)
+		}
 	}
 }
 

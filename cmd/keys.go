@@ -92,11 +92,11 @@ includes views:read. "<domain>:admin" includes all of a domain.`,
 	for _, name := range []string{"name", "scope"} {
 		_ = create.MarkFlagRequired(name) // it fails only for a flag that does not exist
 	}
-	create.RunE = deps.run(func(c *cobra.Command, keys *auth.Keys, _ []string) error {
+	create.PreRunE = func(*cobra.Command, []string) error {
 		key.Scopes = auth.Scopes(scopes).Sorted()
-		if err := deps.checkScopes(key.Scopes); err != nil {
-			return err
-		}
+		return deps.checkScopes(key.Scopes)
+	}
+	create.RunE = deps.run(func(c *cobra.Command, keys *auth.Keys, _ []string) error {
 		secret, err := keys.Create(c.Context(), key)
 		if err != nil {
 			return err

@@ -94,3 +94,21 @@ func TestAScopeThatNoRouteAsksForIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestANameThatNoKeyCanHaveIsAMisuseAndATakenOneAFailure(t *testing.T) {
+	t.Parallel()
+	app := appOn(t, pgtest.New(t))
+	create := func(name string, flags ...string) outcome {
+		return app(append([]string{"keys", "create", "--scope", "users:read", "--name", name}, flags...)...)
+	}
+	for _, got := range []outcome{create("Web App"), create("web", "--expires-in", "-1h")} {
+		if got.code != exitUsage || got.stdout != "" {
+			t.Errorf("%+v", got)
+		}
+	}
+	for _, want := range []int{exitDone, exitFailure} {
+		if got := create("web"); got.code != want {
+			t.Errorf("%+v, want exit %d", got, want)
+		}
+	}
+}

@@ -53,13 +53,13 @@ func serve(c *cobra.Command) error {
   Console  %[1]s/console
   Views    %[1]s/v1/views
   Log      %[1]s/v1/events
-  Metrics  %[1]s/metrics
+  Metrics  %[2]s/metrics
   Docs     %[1]s/docs
   Spec     %[1]s/openapi.json
 
   Try the requests of test.http. Ctrl-C stops.
 
-`, a.URL())
+`, a.URL(), a.OpsURL())
 	return a.Run(c.Context())
 }
 

@@ -33,15 +33,15 @@ trace; a seal that was kept outside, --seal, also shows that seals were rewritte
 		Args:    cobra.NoArgs,
 	}
 	var o verify.Options
-	verifying.Flags().Int64Var(&o.From, "from", 0, "look at events from this position on")
-	verifying.Flags().Int64Var(&o.To, "to", 0, "look at events up to this position")
+	verifying.Flags().Var((*positionFlag)(&o.From), "from", "look at events from this position on")
+	verifying.Flags().Var((*positionFlag)(&o.To), "to", "look at events up to this position")
 	verifying.Flags().IntVar(&o.Sample, "sample", 0, "compare the rows of about this many aggregates of each view instead of all")
 	sealFile := verifying.Flags().String("seal", "", "file with a seal that was kept outside the database")
 	format := outputFlag(verifying)
 	verifying.PreRunE = func(*cobra.Command, []string) error {
 		switch {
-		case o.From < 0 || o.To < 0 || o.To > 0 && o.To < o.From:
-			return errors.New("--from and --to must be positions, the first not after the last")
+		case o.To > 0 && o.To < o.From:
+			return errors.New("--from must not be after --to")
 		case o.Sample < 0:
 			return errors.New("--sample must be a number of aggregates")
 		}

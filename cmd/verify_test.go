@@ -65,7 +65,7 @@ func TestVerifySaysWhatIsWrongAndExitsSo(t *testing.T) {
 		t.Errorf("tampered: %+v", got)
 	}
 	for want, args := range map[string][]string{
-		"--from and --to":  {"--from", "3", "--to", "2"},
+		"--from must not":  {"--from", "3", "--to", "2"},
 		"--from":           {"--from", "-1"},
 		"--sample":         {"--sample", "-1"},
 		"unknown command":  {"everything"},

@@ -126,6 +126,7 @@ func next(at *eventsourcing.Time) string {
 }
 
 func newViewsRetry() *cobra.Command {
+	var aggregateID uuidFlag // stays zero, which is all, where none is given
 	return &cobra.Command{
 		Use:   "retry NAME [AGGREGATE_ID]",
 		Short: "Have a view try again what it has parked",
@@ -136,16 +137,17 @@ events; what fails again stays parked.
 Without AGGREGATE_ID a view that has halted goes on. It halts again if too much
 fails still.`,
 		Example: "  app views retry users\n  app views retry users 0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0b01",
-		Args:    cobra.RangeArgs(1, 2),
-		RunE: withViews(func(c *cobra.Command, views *aggregator.Runner, args []string) error {
-			aggregateID := uuid.Nil
-			if len(args) > 1 {
-				var err error
-				if aggregateID, err = uuid.Parse(args[1]); err != nil {
-					return fmt.Errorf("AGGREGATE_ID: %w", err)
-				}
+		Args: func(c *cobra.Command, args []string) error {
+			if err := cobra.RangeArgs(1, 2)(c, args); err != nil || len(args) == 1 {
+				return err
 			}
-			n, err := views.Retry(c.Context(), args[0], aggregateID)
+			if err := aggregateID.Set(args[1]); err != nil {
+				return fmt.Errorf("AGGREGATE_ID %w", err)
+			}
+			return nil
+		},
+		RunE: withViews(func(c *cobra.Command, views *aggregator.Runner, args []string) error {
+			n, err := views.Retry(c.Context(), args[0], uuid.UUID(aggregateID))
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -217,12 +216,14 @@ func text(err error) string {
 
 // find looks up a view by a name that came from outside.
 func (r *Runner) find(name string) (View, error) {
-	for _, v := range r.views {
+	names := make([]string, len(r.views))
+	for i, v := range r.views {
 		if v.Name == name {
 			return v, nil
 		}
+		names[i] = v.Name
 	}
-	return View{}, fault.New(fault.NotFound, "not-found", "There is no view "+strconv.Quote(name)+".")
+	return View{}, fault.New(fault.NotFound, "not-found", fmt.Sprintf("There is no view %q. There are: %s.", name, strings.Join(names, ", ")))
 }
 
 // Parked is an aggregate that a view has set aside, with the event it could not

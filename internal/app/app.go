@@ -153,9 +153,20 @@ func (a *App) open(ctx context.Context) error {
 }
 
 // URL is where the API answers; where it listens on every address, one of them.
-func (a *App) URL() string {
-	address := a.socket.Addr().String()
-	if tcp, ok := a.socket.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+func (a *App) URL() string { return urlOf(a.socket) }
+
+// OpsURL is where /metrics is served, which is the API unless APP_OPS_ADDR says
+// otherwise.
+func (a *App) OpsURL() string {
+	if a.ops == nil {
+		return a.URL()
+	}
+	return urlOf(a.ops)
+}
+
+func urlOf(socket net.Listener) string {
+	address := socket.Addr().String()
+	if tcp, ok := socket.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		address = net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
 	}
 	return "http://" + address

@@ -24,6 +24,9 @@ const (
 	stateUniqueViolation      = "23505"
 	stateReadOnly             = "25006"
 	stateIdleInTransaction    = "25P03"
+	stateNotLetIn             = "28000" // no such role, or none that may log in from here
+	stateWrongPassword        = "28P01"
+	stateNoSuchDatabase       = "3D000"
 	stateSerializationFailure = "40001"
 	stateCompletionUnknown    = "40003"
 	stateDeadlock             = "40P01"
@@ -109,6 +112,22 @@ func Fault(err error) error {
 		"The database cannot be reached or is too busy; try again shortly.")
 	f.RetryAfter = retryAfter
 	return f
+}
+
+// refused gives err its meaning for whoever names the database: what PostgreSQL
+// refuses by name stays refused however often it is tried. Why not in Fault: a
+// client of the API that meets the same later can do nothing but try again.
+func refused(err error) error {
+	var advice string
+	switch SQLState(err) {
+	case stateNoSuchDatabase:
+		advice = "The database does not exist. Create it, or correct APP_DATABASE_URL"
+	case stateNotLetIn, stateWrongPassword:
+		advice = "PostgreSQL does not let this user in. Correct the user or the password in APP_DATABASE_URL, or let the user in"
+	default:
+		return Fault(err)
+	}
+	return fault.Wrap(err, fault.Unavailable, "database-refused", advice)
 }
 
 func isUnavailable(err error) bool {

@@ -14,7 +14,8 @@
 //     database/sql does not.
 //   - [InTx] repeats serialization failures and deadlocks, and never repeats
 //     what may already be committed.
-//   - [Fault] is the only translation from SQLSTATE to a fault.Error.
+//   - [Fault] is the only translation from SQLSTATE to a fault.Error, but for what
+//     a server refuses by name when [Open] comes to it.
 //
 // It does not retry a statement whose connection broke: the request in flight
 // fails as "unavailable" and its caller decides, with [OutcomeUnknown], whether
@@ -125,8 +126,8 @@ func (o Options) ForMigrations() Options {
 }
 
 // Open makes a pool and proves it with one connection. The failures are a
-// fault.Error with the code "database-url-invalid", "database-too-old" or
-// "unavailable". The caller closes the pool.
+// fault.Error with the code "database-url-invalid", "database-refused",
+// "database-too-old" or "unavailable". The caller closes the pool.
 func Open(ctx context.Context, o Options) (*bun.DB, error) {
 	quiet()
 	o = o.withDefaults()
@@ -206,7 +207,7 @@ func checkVersion(ctx context.Context, db *bun.DB) error {
 	var version int
 	const query = "SELECT current_setting('server_version_num')::int"
 	if err := db.QueryRowContext(ctx, query).Scan(&version); err != nil {
-		return Fault(fmt.Errorf("ask for the server's version: %w", err))
+		return refused(fmt.Errorf("ask for the server's version: %w", err))
 	}
 	if version < minVersion {
 		return fault.New(fault.Unavailable, "database-too-old", fmt.Sprintf(

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"onepg/internal/fault"
 	"onepg/internal/postgres"
 	"onepg/internal/postgres/pgtest"
 )
@@ -124,6 +125,27 @@ func TestARestartedServerCostsIdleConnectionsNoRequest(t *testing.T) {
 	s.start(t)
 	for range 8 {
 		exec(t, db, "SELECT 1")
+	}
+}
+
+func TestWhatPostgreSQLRefusesByNameIsNotAMatterOfTrying(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	exec(t, open(t, postgres.Options{URL: s.url()}), "CREATE ROLE guest LOGIN PASSWORD 'right'")
+	rules := "local all guest scram-sha-256\nlocal all locked reject\nlocal all all trust\n"
+	if err := os.WriteFile(filepath.Join(s.dir, "data", "pg_hba.conf"), []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.stop(t, syscall.SIGINT)
+	s.start(t)
+	open(t, postgres.Options{URL: "postgres://guest:right@/postgres?host=" + s.dir})
+	for address, state := range map[string]string{
+		"guest:wrong@/postgres": "28P01", "nobody@/postgres": "28000", "locked@/postgres": "28000", "postgres@/nowhere": "3D000",
+	} {
+		_, err := postgres.Open(t.Context(), postgres.Options{URL: "postgres://" + address + "?host=" + s.dir})
+		if !fault.Is(err, "database-refused") || postgres.SQLState(err) != state || !strings.Contains(err.Error(), "APP_DATABASE_URL") {
+			t.Errorf("%s: %v", address, err)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func choose(ctx context.Context, dir string, major int) (Binaries, error) {
 	}
 	if err != nil {
 		return Binaries{}, fault.Wrap(err, fault.Unavailable, "postgres-missing",
-			fmt.Sprintf("APP_PG_BINDIR: there is no PostgreSQL server in %s (postgres and initdb are needed)", dir))
+			fmt.Sprintf("There is no PostgreSQL server in %s: postgres and initdb are needed. Correct APP_PG_BINDIR, or remove it to have a server looked for", dir))
 	}
 	return pick([]Binaries{found}, major)
 }

@@ -52,7 +52,7 @@ func TestABinaryDirectoryWithoutAServerIsNamed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	_, err := FindBinaries(t.Context(), dir)
-	if !fault.Is(err, "postgres-missing") || !strings.Contains(err.Error(), dir) {
+	if !fault.Is(err, "postgres-missing") || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "Correct APP_PG_BINDIR, or remove it") {
 		t.Errorf("got %v", err)
 	}
 }
