@@ -240,7 +240,7 @@ already is known by its id.`,
 	}
 	format := outputFlag(appending)
 	appending.RunE = withTools(func(c *cobra.Command, tools *app.Tools, args []string) (err error) {
-		file, closeFile, err := openInput(c, args[0])
+		file, closeFile, err := openInput(c, args)
 		if err != nil {
 			return err
 		}
@@ -299,11 +299,10 @@ other programs to read; that is not to be imported either.`,
 
 func newEventsImport() *cobra.Command {
 	importing := &cobra.Command{
-		Use:   "import FILE",
+		Use:   "import [FILE]",
 		Short: "Take over an exported log",
-		Long: `Takes over what "app events export" wrote, from FILE or from standard input with -.
-Ids, positions, versions, times, actors and the text of payloads stay as they
-were.
+		Long: `Takes over what "app events export" wrote, from FILE or from standard input. Ids,
+positions, versions, times, actors and the text of payloads stay as they were.
 
 The events must continue this log, from position 1 where it is empty. Those that
 it has already must be the same, so importing twice changes nothing. It is all or
@@ -311,12 +310,12 @@ nothing: an event that does not fit is named and nothing is written. Appends wai
 while new events are imported. Views follow by themselves.
 
 The database role must own the log; the role of a server may not do this.`,
-		Example: "  app events import events.ndjson\n  ssh old app events export | app events import -",
-		Args:    cobra.ExactArgs(1),
+		Example: "  app events import events.ndjson\n  ssh old app events export | app events import",
+		Args:    cobra.MaximumNArgs(1),
 	}
 	format := outputFlag(importing)
 	importing.RunE = withTools(func(c *cobra.Command, tools *app.Tools, args []string) (err error) {
-		file, closeFile, err := openInput(c, args[0])
+		file, closeFile, err := openInput(c, args)
 		if err != nil {
 			return err
 		}
@@ -332,12 +331,11 @@ The database role must own the log; the role of a server may not do this.`,
 	return importing
 }
 
-// openInput opens a file, or standard input for "-".
-func openInput(c *cobra.Command, name string) (io.Reader, func() error, error) {
-	if name == "-" {
+func openInput(c *cobra.Command, args []string) (io.Reader, func() error, error) {
+	if len(args) == 0 || args[0] == "-" {
 		return c.InOrStdin(), func() error { return nil }, nil
 	}
-	file, err := os.Open(name)
+	file, err := os.Open(args[0])
 	if err != nil {
 		return nil, nil, fmt.Errorf("the events cannot be read; name another file, or - for standard input: %w", err)
 	}

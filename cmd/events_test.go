@@ -125,6 +125,9 @@ func TestALogIsCopiedToTheByte(t *testing.T) {
 	if got := to("events", "export"); got.stdout != string(one) {
 		t.Errorf("to standard output: %+v", got)
 	}
+	if got := to("events", "import"); got.code != exitDone || !strings.HasPrefix(got.stdout, "0 events read") {
+		t.Errorf("from standard input, which is empty: %+v", got)
+	}
 	other := write(t, strings.Replace(string(one), "Ada", "Eve", 1))
 	if got := to("events", "import", other); got.code != exitFailure || !strings.Contains(got.stderr, "nothing was written") || !strings.Contains(got.stderr, "position 1 ") {
 		t.Errorf("import of another log: %+v", got)
