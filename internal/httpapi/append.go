@@ -75,6 +75,13 @@ func (a *Appending) serve(c *gin.Context, in *intake) error {
 		events[i].Metadata = withCircumstances(events[i].Metadata, given)
 	}
 	receipts, err := a.conditionally(ctx, match, events)
+	if f, ok := fault.Of(err); ok && f.Event != nil {
+		at := ""
+		if array {
+			at = "/" + strconv.Itoa(*f.Event)
+		}
+		return pointed(f, at)
+	}
 	if err != nil {
 		return err
 	}
@@ -110,12 +117,32 @@ func (a *Appending) conditionally(ctx context.Context, match Match, events []eve
 	}
 	events[0].ExpectedVersion = match.Version
 	receipts, err := a.Append(ctx, events)
-	if f, ok := fault.Of(err); ok && f.Code == "version-conflict" && f.CurrentVersion != nil && *f.CurrentVersion != *match.Version {
+	if f, ok := fault.Of(err); ok && f.Code == "version-conflict" && f.Event != nil && *f.Event == 0 && *f.CurrentVersion != *match.Version {
 		failed := *f
 		failed.Kind = fault.Precondition
 		return nil, &failed
 	}
 	return receipts, err
+}
+
+// pointed is the refusal of the event that is at that place in the body, with a
+// pointer to it.
+func pointed(f *fault.Error, at string) error {
+	own := *f
+	own.Fields = []fault.Field{{Pointer: at + "/" + refusedMember(f), Detail: f.Message}}
+	return &own
+}
+
+// refusedMember is the member of an event that its refusal is about. Why not
+// expected_version where If-Match failed: the event need not have one.
+func refusedMember(f *fault.Error) string {
+	switch {
+	case f.Code == "event-id-reused":
+		return "id"
+	case f.Code == "version-conflict" && f.Kind == fault.Conflict:
+		return "expected_version"
+	}
+	return "aggregate_id"
 }
 
 // statusOfReceipts is 201, or 200 when nothing was new.
