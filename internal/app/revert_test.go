@@ -90,7 +90,8 @@ func TestWhatCannotBePutBackIsRefused(t *testing.T) {
 		"nobody":                     {"/v1/users/" + other.String() + "/revert", body(quoted, "1"), "", 404, "not-found", "-"},
 		"If-Match differs":           {path, body(quoted, "1"), `If-Match: "1"`, 412, "version-conflict", "-"},
 		"If-Match is malformed":      {path, body(quoted, "1"), `If-Match: 2`, 400, "bad-parameter", "-"},
-		"If-Match is any":            {path, body(quoted, "1"), `If-Match: *`, 400, "bad-parameter", "-"},
+		"If-Match is weak":           {path, body(quoted, "1"), `If-Match: W/"2"`, 412, "version-conflict", "-"},
+		"nobody, If-Match is any":    {"/v1/users/" + other.String() + "/revert", body(quoted, "1"), `If-Match: *`, 404, "not-found", "-"},
 		"clients do not revert":      {"/v1/users/events", event(other, id, "user.reverted", `{}`), "", 422, "validation-failed", "/name"},
 		"an event that has happened": {path, body(`"`+a.everything()[0].ID.String()+`"`, "1"), "", 422, "event-id-reused", "-"},
 	} {

@@ -22,7 +22,8 @@ type Log interface {
 	// History gives the aggregate's events of versions after+1 to upTo.
 	History(ctx context.Context, id uuid.UUID, after, upTo int) ([]Recorded, error)
 	// Append records the events, all or none. It fails with the fault.Error
-	// version-conflict when the aggregate is not at an ExpectedVersion.
+	// version-conflict when the aggregate is not at an ExpectedVersion. Every
+	// refusal of an event says which Event it is.
 	Append(ctx context.Context, events []Event) ([]Receipt, error)
 	// SaveSnapshot keeps a state for later Loads. It returns at once and may
 	// forget it: a snapshot is a cache and nothing depends on it.

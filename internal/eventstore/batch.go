@@ -125,7 +125,7 @@ func (l *Log) call(batch []*request) ([]outcome, error) {
 	rows, err := l.writer.QueryContext(ctx, appendSQL, &c.ids, &c.aggregates, &c.names,
 		&c.payloads, &c.expected, &c.metadata, &c.actors, &c.schemas, &c.requests)
 	if err != nil {
-		return nil, fmt.Errorf("call append_events with %d events: %w", len(c.events), err)
+		return nil, fmt.Errorf("call append_events with %d events: %w", len(c.origins), err)
 	}
 	defer func() { _ = rows.Close() }()
 	answers := make([]outcome, len(batch))
@@ -134,14 +134,14 @@ func (l *Log) call(batch []*request) ([]outcome, error) {
 		if err := rows.Scan(&a.ordinal, &a.outcome, &a.version, &a.position, &a.recordedAt); err != nil {
 			return nil, fmt.Errorf("read the answer of append_events: %w", err)
 		}
-		i := c.owners[a.ordinal-1]
-		answers[i].add(c.events[a.ordinal-1], len(batch[i].events), a)
+		from := c.origins[a.ordinal-1]
+		answers[from.request].add(batch[from.request].events, from.event, a)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read the answers of append_events: %w", err)
 	}
 	l.metrics.batchSeconds.Observe(time.Since(start).Seconds())
-	l.metrics.batchEvents.Observe(float64(len(c.events)))
+	l.metrics.batchEvents.Observe(float64(len(c.origins)))
 	return answers, nil
 }
 
@@ -154,26 +154,31 @@ type answer struct {
 	recordedAt *time.Time
 }
 
-func (o *outcome) add(e *eventsourcing.Event, size int, a answer) {
+// add takes the answer about one of the request's events.
+func (o *outcome) add(events []eventsourcing.Event, index int, a answer) {
+	e := &events[index]
 	switch a.outcome {
 	case "appended", "duplicate":
 		if o.receipts == nil {
-			o.receipts = make([]eventsourcing.Receipt, 0, size)
+			o.receipts = make([]eventsourcing.Receipt, 0, len(events))
 		}
 		o.receipts = append(o.receipts, eventsourcing.Receipt{
 			ID: e.ID, AggregateID: e.AggregateID, Version: a.version, Position: a.position,
 			RecordedAt: eventsourcing.At(*a.recordedAt), Duplicate: a.outcome == "duplicate",
 		})
 	default:
-		o.err = refusal(e, a)
+		o.err = refusal(e, index, a)
 	}
 }
+
+// origin is where an event of a batch came from: the index of its request in
+// the batch and its own in that request.
+type origin struct{ request, event int }
 
 // columns are a batch as the parallel arrays that append_events takes, and for
 // each event where it came from.
 type columns struct {
-	events []*eventsourcing.Event
-	owners []int // the index of the event's request in the batch
+	origins []origin
 
 	ids, aggregates, names, payloads, expected, metadata, actors, schemas, requests array
 }
@@ -182,16 +187,15 @@ func flatten(batch []*request) *columns {
 	c := new(columns)
 	for i, r := range batch {
 		for j := range r.events {
-			c.add(&r.events[j], i)
+			c.add(&r.events[j], origin{i, j})
 		}
 	}
 	return c
 }
 
-func (c *columns) add(e *eventsourcing.Event, owner int) {
-	c.events = append(c.events, e)
-	c.owners = append(c.owners, owner)
-	c.requests.addInt(owner)
+func (c *columns) add(e *eventsourcing.Event, from origin) {
+	c.origins = append(c.origins, from)
+	c.requests.addInt(from.request)
 	c.ids.addText(e.ID.String())
 	c.aggregates.addText(e.AggregateID.String())
 	c.names.addText(e.Name)
@@ -214,9 +218,10 @@ func (c *columns) add(e *eventsourcing.Event, owner int) {
 	}
 }
 
-// refusal is what the careful path of append_events decided about one event.
-func refusal(e *eventsourcing.Event, a answer) error {
-	f := &fault.Error{Kind: fault.Conflict, Code: a.outcome, CurrentVersion: &a.version}
+// refusal is what the careful path of append_events decided about the event of
+// that index in its request.
+func refusal(e *eventsourcing.Event, index int, a answer) error {
+	f := &fault.Error{Kind: fault.Conflict, Code: a.outcome, CurrentVersion: &a.version, Event: &index}
 	switch a.outcome {
 	case "event-id-reused":
 		f.Kind, f.CurrentVersion = fault.Invalid, nil

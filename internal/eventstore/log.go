@@ -98,9 +98,9 @@ func (l *Log) Close() {
 //
 // It fails with a [fault.Error]: Conflict with the code version-conflict,
 // aggregate-exists, aggregate-missing or aggregate-deleted; Invalid with
-// event-id-reused; Unavailable when the database is away, does not answer within
-// 10 s, or ctx ends first, in which case the events may or may not be recorded
-// and the same request may be repeated.
+// event-id-reused, each with the Event that was refused; Unavailable when the
+// database is away, does not answer within 10 s, or ctx ends first, in which case
+// the events may or may not be recorded and the same request may be repeated.
 func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.answerTimeout)
 	defer cancel()

@@ -213,6 +213,10 @@ func TestARefusalDoesNotTouchItsNeighbours(t *testing.T) {
 			}
 			_, err := l.Append(t.Context(), request)
 			outcomes[i] = code(err)
+			// Whatever else is in its batch, an event is counted within its request.
+			if f, ok := fault.Of(err); ok && i%10 == 3 && (f.Event == nil || *f.Event != 1) {
+				t.Errorf("request %d: event %v was refused, want 1", i, f.Event)
+			}
 		})
 	}
 	clients.Wait()

@@ -58,6 +58,9 @@ type Error struct {
 	// CurrentVersion is the aggregate's version a conflict was decided
 	// against; nil where the failure is not about versions.
 	CurrentVersion *int
+	// Event is the index of the event that was refused, among those that were
+	// to be recorded together; nil where the failure is not about one of them.
+	Event *int
 	// RetryAfter asks the client to wait; zero means no advice.
 	RetryAfter time.Duration
 	// Err is the cause. It goes to the log, never to the client.

@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -75,6 +77,13 @@ func (a *Appending) serve(c *gin.Context, in *intake) error {
 		events[i].Metadata = withCircumstances(events[i].Metadata, given)
 	}
 	receipts, err := a.conditionally(ctx, match, events)
+	if f, ok := fault.Of(err); ok && f.Event != nil {
+		at := ""
+		if array {
+			at = "/" + strconv.Itoa(*f.Event)
+		}
+		return pointed(f, at)
+	}
 	if err != nil {
 		return err
 	}
@@ -90,32 +99,58 @@ func (a *Appending) serve(c *gin.Context, in *intake) error {
 	return WriteJSON(c, statusOfReceipts(receipts), receiptList{receipts})
 }
 
-// conditionally appends the events if the aggregate is at the version of
-// If-Match. A request that only repeats what is recorded is answered as
-// before, whatever its condition: known ids are decided first.
+// conditionally appends the events if If-Match holds for their aggregate. The
+// log decides it when it records, so no other request can come in between. A
+// request that only repeats what is recorded is answered as before, whatever
+// its condition: known ids are decided first.
 func (a *Appending) conditionally(ctx context.Context, match Match, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
-	if match.Any {
-		return nil, BadParameter("If-Match", `expected one version in quotes, like "3"; events that change an aggregate need it to exist anyway`)
-	}
-	if match.Version == nil {
+	if match == (Match{}) {
 		return a.Append(ctx, events)
 	}
 	for _, e := range events[1:] {
 		if e.AggregateID != events[0].AggregateID {
-			return nil, BadParameter("If-Match", "names the version of one aggregate, and the events are about several; use expected_version in each")
+			return nil, BadParameter("If-Match", "is about one aggregate, and the events are about several; use expected_version in each")
 		}
 	}
-	if own := events[0].ExpectedVersion; own != nil && *own != *match.Version {
-		return nil, BadParameter("If-Match", "contradicts the first event's expected_version")
+	asked := slices.Clone(events)
+	expected := match.expected(events[0].ExpectedVersion)
+	asked[0].ExpectedVersion = &expected
+	receipts, err := a.Append(ctx, asked)
+	f, ok := fault.Of(err)
+	if !ok || f.Code != "version-conflict" || *f.Event != 0 {
+		return receipts, err
 	}
-	events[0].ExpectedVersion = match.Version
-	receipts, err := a.Append(ctx, events)
-	if f, ok := fault.Of(err); ok && f.Code == "version-conflict" && f.CurrentVersion != nil && *f.CurrentVersion != *match.Version {
-		failed := *f
-		failed.Kind = fault.Precondition
-		return nil, &failed
+	conflict := *f
+	switch id, current := events[0].AggregateID, *f.CurrentVersion; {
+	case !match.holds(current):
+		conflict.Kind = fault.Precondition
+		conflict.Message = fmt.Sprintf("If-Match does not hold: aggregate %s is at version %d. Read it again and decide anew.", id, current)
+	case match.Any:
+		return a.Append(ctx, events) // what exists never ceases to, so it still holds
+	default:
+		conflict.Message = fmt.Sprintf("Aggregate %s is at version %d, as If-Match has it, not at the expected %d.", id, current, *events[0].ExpectedVersion)
 	}
-	return receipts, err
+	return nil, &conflict
+}
+
+// pointed is the refusal of the event that is at that place in the body, with a
+// pointer to it.
+func pointed(f *fault.Error, at string) error {
+	own := *f
+	own.Fields = []fault.Field{{Pointer: at + "/" + refusedMember(f), Detail: f.Message}}
+	return &own
+}
+
+// refusedMember is the member of an event that its refusal is about. Why not
+// expected_version where If-Match failed: the event need not have one.
+func refusedMember(f *fault.Error) string {
+	switch {
+	case f.Code == "event-id-reused":
+		return "id"
+	case f.Code == "version-conflict" && f.Kind == fault.Conflict:
+		return "expected_version"
+	}
+	return "aggregate_id"
 }
 
 // statusOfReceipts is 201, or 200 when nothing was new.

@@ -48,7 +48,8 @@ func (in *intake) describe(schemas huma.Registry, op *huma.Operation) {
 	op.Parameters = append(op.Parameters,
 		&huma.Param{
 			Name: "If-Match", In: "header", Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{`"3"`}},
-			Description: "The version the aggregate must be at, in quotes; 412 if it is not.",
+			Description: "The version the aggregate must be at, in quotes, or * if it only must exist; 412 if it does not hold. " +
+				"All events must be about one aggregate. A weak tag (W/) never matches, and lists are not taken.",
 		},
 		&huma.Param{
 			Name: "Prefer", In: "header", Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{"wait=5"}},

@@ -79,9 +79,32 @@ type Match struct {
 	Any bool
 }
 
-// ParseIfMatch reads If-Match: one strong tag of ours or "*". Anything else is
-// refused rather than read as a precondition that cannot hold, because it is
-// a client's mistake and not a lost race.
+// never is a version that nothing is ever at.
+const never = -1
+
+// expected is the version to record at so that both the precondition and the
+// event's own expected version hold. Why never for Any: whether the thing exists
+// is then answered before anything is recorded, which could create it.
+func (m Match) expected(own *int) int {
+	if m.Any || own != nil && *own != *m.Version {
+		return never
+	}
+	return *m.Version
+}
+
+// holds tells whether the precondition is true of a thing at that version; 0 is
+// one that does not exist.
+func (m Match) holds(current int) bool {
+	if m.Any {
+		return current > 0
+	}
+	return current == *m.Version
+}
+
+// ParseIfMatch reads If-Match: one tag of ours or "*". Tags compare strongly
+// (RFC 9110, 13.1.1), so a weak one is a version that nothing is ever at.
+// Anything else is refused rather than read as a precondition that cannot hold,
+// because it is a client's mistake and not a lost race.
 func ParseIfMatch(header http.Header) (Match, error) {
 	return parseIfMatch(header["If-Match"])
 }
@@ -94,17 +117,21 @@ func parseIfMatch(lines []string) (Match, error) {
 	if len(lines) == 1 && value == "*" {
 		return Match{Any: true}, nil
 	}
-	version, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
-	if err != nil || len(lines) > 1 || ETag(int(version)) != value {
-		return Match{}, BadParameter("If-Match", `expected one version in quotes, like "3", or *`)
+	tag, weak := strings.CutPrefix(value, "W/")
+	version, err := strconv.ParseUint(strings.Trim(tag, `"`), 10, 31)
+	if err != nil || len(lines) > 1 || ETag(int(version)) != tag {
+		return Match{}, BadParameter("If-Match", `expected one version in quotes, like "3", or *; lists are not taken`)
 	}
 	v := int(version)
+	if weak {
+		v = never
+	}
 	return Match{Version: &v}, nil
 }
 
 // Precondition is embedded in the input of a write that honours If-Match.
 type Precondition struct {
-	IfMatch string `header:"If-Match" doc:"The version the change is meant for, in quotes, or *."`
+	IfMatch string `header:"If-Match" doc:"The version the row must be at, in quotes, or * for whatever it is; 412 if it is not. A weak tag (W/) never matches, and lists are not taken."`
 
 	match Match
 }

@@ -56,12 +56,12 @@ func TestParseIfMatch(t *testing.T) {
 	if m, err := httpapi.ParseIfMatch(header(" * ")); err != nil || !m.Any || m.Version != nil {
 		t.Errorf("any: %+v, %v", m, err)
 	}
-	for text, want := range map[string]int{`"0"`: 0, `"7"`: 7, ` "2147483647" `: 2147483647} {
+	for text, want := range map[string]int{`"0"`: 0, `"7"`: 7, `W/"7"`: -1, ` "2147483647" `: 2147483647} {
 		if m, err := httpapi.ParseIfMatch(header(text)); err != nil || m.Any || m.Version == nil || *m.Version != want {
 			t.Errorf("%s: %+v, %v", text, m, err)
 		}
 	}
-	for _, bad := range []string{"", "7", `"`, `""`, `"07"`, `"-1"`, `"+1"`, `"x"`, `W/"7"`, `"1","2"`, `""7""`, `"2147483648"`} {
+	for _, bad := range []string{"", "7", `"`, `""`, `"07"`, `"-1"`, `"+1"`, `"x"`, `W/"x"`, `W/7`, `W/*`, `"1","2"`, `""7""`, `"2147483648"`} {
 		if m, err := httpapi.ParseIfMatch(header(bad)); err == nil {
 			t.Errorf("%s was taken for %+v", bad, m)
 		}

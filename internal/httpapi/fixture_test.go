@@ -38,6 +38,9 @@ type listInput struct {
 	Sort string   `query:"sort" enum:"name,-name" default:"name"`
 	Name string   `query:"name" maxLength:"20"`
 	Tag  []string `query:"tag,explode"`
+
+	Since time.Time `query:"since"`
+	Size  int       `query:"size" maximum:"2147483647"`
 }
 
 type itemInput struct {
@@ -54,6 +57,7 @@ type createInput struct {
 	Body struct {
 		Name string   `json:"name" minLength:"1" maxLength:"5"`
 		Tags []string `json:"tags,omitempty" maxItems:"2"`
+		Of   string   `json:"of,omitempty" format:"uuid"`
 	}
 }
 

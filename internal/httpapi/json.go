@@ -22,10 +22,14 @@ func (id *ID) UnmarshalText(text []byte) error {
 	const canonical = 36
 	parsed, err := uuid.ParseBytes(text)
 	if err != nil || len(text) != canonical || parsed == uuid.Nil || parsed == uuid.Max {
-		return errors.New("expected a UUID like 0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01")
+		return errID()
 	}
 	id.UUID = parsed
 	return nil
+}
+
+func errID() error {
+	return errors.New("expected a UUID like 0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01")
 }
 
 // Schema describes an ID in the specification.

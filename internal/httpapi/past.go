@@ -49,7 +49,7 @@ func (m *Moment) UnmarshalText(text []byte) error {
 }
 
 func errMoment() error {
-	return errors.New("expected a time as in RFC 3339, like 2026-11-21T03:04:05.123456Z; a + in a query is written %2B")
+	return errors.New("expected a time like 2026-11-21T03:04:05.123456Z (RFC 3339); a + in a query is written %2B")
 }
 
 // Schema describes a Moment in the specification. Why without the format

@@ -27,7 +27,7 @@ type Problem struct { //nolint:errname // it is an error only so that huma can w
 	Detail   string `json:"detail" doc:"What happened this time, for people."`
 	Instance string `json:"instance" doc:"The request's id, as in X-Request-ID."`
 	Code     string `json:"code" example:"version-conflict" doc:"Stable; branch on this."`
-	// Errors lists every mistake of a body.
+	// Errors lists every mistake of a body, or names the event that was refused.
 	Errors []fault.Field `json:"errors,omitempty"`
 	// CurrentVersion is the aggregate's version a conflict was decided against.
 	CurrentVersion *int `json:"current_version,omitempty"`

@@ -114,10 +114,11 @@ func TestAnswerTimeoutIsUnavailable(t *testing.T) {
 func TestBodyMistakesAreAllListedWithPointers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	p := wantProblem(t, f.do("POST", "/v1/things", `{"NAME":"x","tags":["a",1],"~/":2}`), 422, "validation-failed")
+	p := wantProblem(t, f.do("POST", "/v1/things", `{"NAME":"x","of":"7","tags":["a",1],"~/":2}`), 422, "validation-failed")
 	want := []fault.Field{
 		{Pointer: "/NAME", Detail: "unexpected property"},
 		{Pointer: "/name", Detail: "is required"},
+		{Pointer: "/of", Detail: "expected a UUID like 0193b7a2-4c1e-7d60-8f7e-1b1d1f6f0a01"},
 		{Pointer: "/tags/1", Detail: "expected string"},
 		{Pointer: "/~0~1", Detail: "unexpected property"},
 	}
@@ -143,7 +144,10 @@ func TestBadRequestsAreProblems(t *testing.T) {
 		{"limit past the end", "GET", "/v1/things?limit=501", "", "", 400, "bad-parameter", "limit: "},
 		{"limit no number", "GET", "/v1/things?limit=ten", "", "", 400, "bad-parameter", "limit: "},
 		{"two mistakes", "GET", "/v1/things?limit=0&sort=size", "", "", 400, "bad-parameter", "; sort: "},
-		{"mistyped name", "GET", "/v1/things?limt=5", "", "", 400, "bad-parameter", "limt: is unknown here; known are cursor, limit, name, sort, tag"},
+		{"a date for a time", "GET", "/v1/things?since=2026-11-29", "", "", 400, "bad-parameter", "since: expected a time like 2026-11-21T03:04:05.123456Z (RFC 3339)"},
+		{"a great limit", "GET", "/v1/things?size=2147483648", "", "", 400, "bad-parameter", "size: expected number <= 2147483647"},
+		{"no id", "GET", "/v1/things/7", "", "", 400, "bad-parameter", "id: expected a UUID like "},
+		{"mistyped name", "GET", "/v1/things?limt=5", "", "", 400, "bad-parameter", "limt: is unknown here; known are cursor, limit, name, since, size, sort, tag"},
 		{"repeated", "GET", "/v1/things?limit=5&limit=6", "", "", 400, "bad-parameter", "limit: is given more than once"},
 		{"broken escape", "GET", "/v1/things?name=%zz", "", "", 400, "bad-parameter", "query: "},
 		{"nul", "GET", "/v1/things?name=%00", "", "", 400, "bad-parameter", "name: "},

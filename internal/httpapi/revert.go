@@ -91,10 +91,12 @@ type Reverting[Row any] struct {
 const revertAttempts = 3
 
 // Do appends the event. An aggregate that never was is a 404; a version it does
-// not have, or at which it was deleted, is a mistake in the body. With If-Match
-// the aggregate has to be at that version; without, whatever others do in the
+// not have, or at which it was deleted, is a mistake in the body. With a version
+// in If-Match the aggregate has to be at it; without, whatever others do in the
 // meantime comes before the revert.
 func (r Reverting[Row]) Do(ctx context.Context, id ID, in *RevertRequest) (*Reverted, error) {
+	match := in.Match()
+	match.Any = false // it holds: what never was is a 404 already
 	var receipts []eventsourcing.Receipt
 	for attempt := 1; ; attempt++ {
 		e, err := r.event(ctx, id, in)
@@ -102,11 +104,11 @@ func (r Reverting[Row]) Do(ctx context.Context, id ID, in *RevertRequest) (*Reve
 			return nil, err
 		}
 		to := Appending{Append: r.Append}
-		receipts, err = to.conditionally(ctx, in.Match(), []eventsourcing.Event{e})
+		receipts, err = to.conditionally(ctx, match, []eventsourcing.Event{e})
 		if err == nil {
 			break
 		}
-		if in.Match().Version != nil || !fault.Is(err, "version-conflict") || attempt == revertAttempts {
+		if match.Version != nil || !fault.Is(err, "version-conflict") || attempt == revertAttempts {
 			return nil, err
 		}
 	}

@@ -32,7 +32,7 @@ func (r *rival) append(_ context.Context, events []eventsourcing.Event) ([]event
 	r.expected = append(r.expected, *events[0].ExpectedVersion)
 	if len(r.expected) <= r.late {
 		current := r.version + 1
-		return nil, &fault.Error{Kind: fault.Conflict, Code: "version-conflict", CurrentVersion: &current}
+		return nil, &fault.Error{Kind: fault.Conflict, Code: "version-conflict", CurrentVersion: &current, Event: new(int)}
 	}
 	return []eventsourcing.Receipt{{ID: events[0].ID}}, nil
 }

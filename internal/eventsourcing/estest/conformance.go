@@ -164,6 +164,9 @@ func testAllOrNothing(t *testing.T, log eventsourcing.Log) {
 		event(id, "thing.changed", "fits", 1), event(id, "thing.changed", "does not", 5),
 	})
 	refused(t, err, "version-conflict")
+	if f, _ := fault.Of(err); f.Event == nil || *f.Event != 1 {
+		t.Errorf("event %v was refused, want 1", f.Event)
+	}
 	same(t, load(t, log, id, "1").Events, want)
 }
 

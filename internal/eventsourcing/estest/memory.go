@@ -64,6 +64,9 @@ func (m *Memory) Append(_ context.Context, events []eventsourcing.Event) ([]even
 		var err error
 		if receipts[i], err = m.append(e); err != nil {
 			m.events = m.events[:before]
+			if f, ok := fault.Of(err); ok {
+				f.Event = &i
+			}
 			return nil, err
 		}
 	}

@@ -815,7 +815,7 @@ export interface Routes {
     path: Record<string, never>;
     query: Record<string, never>;
     header: CommonHeader & {
-      /** The version the aggregate must be at, in quotes; 412 if it is not. */
+      /** The version the aggregate must be at, in quotes, or * if it only must exist; 412 if it does not hold. All events must be about one aggregate. A weak tag (W/) never matches, and lists are not taken. */
       "If-Match"?: string;
       /** wait=N: answer when every view of the domain shows the events, or after N seconds, at most 30 (RFC 7240). */
       Prefer?: string;
@@ -871,7 +871,7 @@ export interface Routes {
     };
     query: Record<string, never>;
     header: CommonHeader & {
-      /** The version the change is meant for, in quotes, or *. */
+      /** The version the row must be at, in quotes, or * for whatever it is; 412 if it is not. A weak tag (W/) never matches, and lists are not taken. */
       "If-Match"?: string;
       /** wait=N: wait up to N seconds, at most 30 (RFC 7240). */
       Prefer?: string;
