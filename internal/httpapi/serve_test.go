@@ -142,7 +142,7 @@ func TestWhatIsNoRequestIsRefusedByTheServer(t *testing.T) {
 		{"endless headers", "GET /livez HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 100<<10), 431},
 		{"two different lengths", rawPost + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400},
 		{"no host", "GET /livez HTTP/1.1\r\n\r\n", 400},
-		{"unknown transfer coding", rawPost + "Transfer-Encoding: gzip\r\n\r\n", 501},
+		{"unknown transfer coding", rawPost + "Transfer-Encoding: gzip\r\n\r\n", 400},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
