@@ -163,8 +163,9 @@ func newKeysRevoke(deps keysDeps) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke NAME",
 		Short: "End a key for good",
-		Long: `Ends a key for good. Every server refuses it within five seconds, and ends the
-streams it has opened within ten. Its name stays taken. Doing it again changes nothing.`,
+		Long: `Ends a key for good. Servers refuse it at once, or within five seconds where no
+notification reaches them, and end the streams it has opened within ten. Its name
+stays taken. Doing it again changes nothing.`,
 		Example: "  app keys revoke web",
 		Args:    cobra.ExactArgs(1),
 		RunE: deps.run(func(c *cobra.Command, keys *auth.Keys, args []string) error {

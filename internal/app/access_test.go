@@ -53,6 +53,31 @@ func makeKey(t *testing.T, database, name string, scopes ...string) (header stri
 	return "Authorization: Bearer " + secret
 }
 
+// A server hears of a revocation long before it would ask again. Why three keys:
+// it may not listen yet when the first is revoked.
+func TestARevokedKeyIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	a := startOn(t, database, "--auth=keys")
+	const remembered = 5 * time.Second
+	var took time.Duration
+	for _, name := range []string{"first", "second", "third"} {
+		key := makeKey(t, database, name, "users:read")
+		if got := a.get("/v1/users", key); got.status != http.StatusOK {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		revoked := time.Now()
+		if err := auth.NewKeys(connect(t, database), nil).Revoke(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a revoked key is refused", func() bool { return a.get("/v1/users", key).status == http.StatusUnauthorized })
+		if took = time.Since(revoked); took < remembered-time.Second {
+			return
+		}
+	}
+	t.Errorf("refused after %s, which is when the server asks again anyway", took)
+}
+
 // Every route that is not public says 401 to nobody, 403 to a key without its
 // scope, and neither to one with it.
 func TestEveryRouteAsksForItsScope(t *testing.T) {

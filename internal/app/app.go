@@ -131,7 +131,7 @@ func (a *App) build(ctx context.Context) error {
 
 func (a *App) listen() {
 	a.listener = listener.New(listener.Options{
-		DB: a.pools.listen, Channels: []string{viewsUpdated},
+		DB: a.pools.listen, Channels: []string{viewsUpdated, auth.KeysChanged},
 		Interval: a.options.Config.PollInterval, Logger: a.logger,
 	})
 }
@@ -181,7 +181,8 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Go(func() error { return a.listener.Run(background) })
 	parts.Go(func() error { return a.views.Run(background) })
 	parts.Go(func() error { return a.sealer.Run(background) })
-	parts.Go(func() error { return a.relay(background) })
+	parts.Go(func() error { return a.relay(background, viewsUpdated, a.views.Heard) })
+	parts.Go(func() error { return a.relay(background, auth.KeysChanged, func(string) { a.guard.Forget() }) })
 	for _, s := range a.streams {
 		parts.Go(func() error { return s.Run(background) })
 	}

@@ -152,11 +152,12 @@ func (a *App) wake() (<-chan struct{}, func()) {
 	return s.C(), s.Close
 }
 
-// relay passes on what other replicas say about views. A missed word costs a
-// waiting request a look into the database.
-func (a *App) relay(ctx context.Context) error {
+// relay passes on what others say on a channel: that a view was moved, or a key
+// changed. A missed word costs a waiting request a look into the database, and
+// leaves a revoked key the few seconds that it is remembered.
+func (a *App) relay(ctx context.Context, channel string, heard func(payload string)) error {
 	const waiting = 64
-	feed, err := a.listener.Feed(viewsUpdated, waiting)
+	feed, err := a.listener.Feed(channel, waiting)
 	if err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ func (a *App) relay(ctx context.Context) error {
 	for {
 		select {
 		case payload := <-feed.C():
-			a.views.Heard(payload)
+			heard(payload)
 		case <-feed.Missed():
 		case <-ctx.Done():
 			return nil

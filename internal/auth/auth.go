@@ -14,8 +14,9 @@
 // comes from a verified credential alone (P17). A credential is remembered for
 // five seconds, so that a request costs no query and no signature check: after
 // a revocation or an expiry every replica refuses it within five seconds, and
-// ends the streams it has opened within ten. Nothing has to be announced for
-// this, so no lost notification can make it longer.
+// ends the streams it has opened within ten. A lost notification cannot make it
+// longer. One that arrives makes it milliseconds: a change of a key is announced
+// on the channel [KeysChanged].
 //
 // People with a browser sign in at the console with the same credentials. The
 // browser keeps what they typed in a cookie that counts below [SessionPath] and
@@ -48,6 +49,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -102,6 +104,7 @@ type Guard struct {
 	trusted     []netip.Prefix
 	clock       func() time.Time
 	answers     *recent[fingerprint, answer]
+	forgotten   atomic.Int64 // how often the answers were
 	asking      singleflight.Group
 	credentials *limiter[string]
 	addresses   *limiter[netip.Addr]
@@ -132,6 +135,12 @@ func (g *Guard) Run(ctx context.Context) {
 	if g.verifier != nil {
 		g.verifier.Run(ctx)
 	}
+}
+
+// Forget has every credential verified again.
+func (g *Guard) Forget() {
+	g.forgotten.Add(1)
+	g.answers.forget()
 }
 
 // Authorize admits a request to a route with the scope, and gives the context
@@ -192,7 +201,11 @@ func (g *Guard) verify(ctx context.Context, credential string, id fingerprint) (
 		// Why not the request's own context: others wait for the same answer.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verifyTimeout)
 		defer cancel()
+		before := g.forgotten.Load()
 		who, err := g.verifier.Verify(ctx, credential)
+		if before != g.forgotten.Load() {
+			return who, err // it may have changed while the verifier looked
+		}
 		if f, ok := fault.Of(err); err == nil || ok && f.Kind == fault.Unauthenticated {
 			now := g.clock()
 			g.answers.put(id, now, answer{identity: who, refusal: err, until: now.Add(remembered)})

@@ -45,8 +45,9 @@ func (c *clock) advance(d time.Duration) {
 
 // door is a guarded HTTP server: its paths are scopes, its answers actors.
 type door struct {
-	t   *testing.T
-	url string
+	t     *testing.T
+	url   string
+	guard *auth.Guard
 }
 
 func guarded(t *testing.T, o auth.Options) *door {
@@ -70,7 +71,7 @@ func guarded(t *testing.T, o auth.Options) *door {
 		fmt.Fprint(w, f.Message)
 	}))
 	t.Cleanup(server.Close)
-	return &door{t: t, url: server.URL}
+	return &door{t: t, url: server.URL, guard: guard}
 }
 
 // statusOf is the status of the failures a guard has, and 500 for any other.

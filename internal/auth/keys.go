@@ -21,6 +21,10 @@ import (
 	"onepg/internal/postgres"
 )
 
+// KeysChanged is the channel that says, without a payload, that a key may open less
+// than it did.
+const KeysChanged = "keys:changed"
+
 const (
 	// keyPrefix lets a scanner for leaked secrets recognise ours.
 	keyPrefix = "onepg_"

@@ -109,6 +109,47 @@ func TestARevokedKeyIsRefusedWithinFiveSeconds(t *testing.T) {
 	replica.want(401, "users:read", web)
 }
 
+func TestARevokedKeyIsRefusedAtOnceByWhoHearsOfIt(t *testing.T) {
+	t.Parallel()
+	k := newKeyring(t)
+	web := k.create(auth.NewKey{Name: "web", Scopes: auth.Scopes{"users:read"}})
+	k.want(200, "users:read", web)
+	if err := k.Revoke(t.Context(), "web"); err != nil {
+		t.Fatal(err)
+	}
+	k.want(200, "users:read", web)
+	k.guard.Forget()
+	k.want(401, "users:read", web)
+}
+
+// An answer that was on its way when somebody revoked the key is not kept.
+func TestAnAnswerFromBeforeIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	v := &slowVerifier{asked: make(chan struct{}), answer: make(chan error)}
+	d := guarded(t, auth.Options{Verifier: v, Clock: newClock().Now})
+	first := make(chan struct{})
+	go func() { d.want(200, "users:read", "key"); close(first) }()
+	<-v.asked
+	d.guard.Forget()
+	v.answer <- nil
+	<-first
+	go func() { <-v.asked; v.answer <- fault.New(fault.Unauthenticated, "unauthenticated", "It is revoked.") }()
+	d.want(401, "users:read", "key")
+}
+
+// slowVerifier says that it was asked and answers when it is told what.
+type slowVerifier struct {
+	asked  chan struct{}
+	answer chan error
+}
+
+func (v *slowVerifier) Verify(context.Context, string) (auth.Identity, error) {
+	v.asked <- struct{}{}
+	return auth.Identity{Actor: "key:web", Scopes: auth.Scopes{"users:read"}}, <-v.answer
+}
+
+func (v *slowVerifier) Run(context.Context) {}
+
 func TestAKeyInUseCostsNoQuery(t *testing.T) {
 	t.Parallel()
 	k := newKeyring(t)

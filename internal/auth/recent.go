@@ -53,6 +53,13 @@ func (r *recent[K, V]) put(k K, now time.Time, v V) {
 	r.young[k] = v
 }
 
+// forget drops all values.
+func (r *recent[K, V]) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.young, r.old = map[K]V{}, nil
+}
+
 // use looks a value up and makes it young; r.mu is held.
 func (r *recent[K, V]) use(k K) (V, bool) {
 	v, ok := r.young[k]
