@@ -27,6 +27,7 @@ type outcome struct {
 // the queue is empty.
 func (l *Log) flush() {
 	var next *request // did not fit in the batch before
+	var usual crowd
 	for {
 		if next == nil {
 			var ok bool
@@ -35,9 +36,29 @@ func (l *Log) flush() {
 			}
 		}
 		var batch []*request
-		batch, next = l.gather(next)
+		batch, next = l.gather(next, usual.size())
 		l.append(batch)
+		usual.note(len(batch) + len(l.queue))
 	}
+}
+
+// crowd is how many requests beyond one were there when a batch was answered:
+// those of the batch and those that had come meanwhile, on average.
+type crowd float64
+
+// note counts a batch in. The last twenty or so matter.
+func (c *crowd) note(requests int) {
+	const share = 0.05
+	*c += share * (crowd(requests-1) - *c)
+}
+
+// size is how many requests the next batch may be expected to have. Why not more
+// than eight: where so many come together, enough come while a batch is in flight.
+// Why a fraction does not count: a client that has come to be alone is soon taken
+// for that.
+func (c *crowd) size() int {
+	const most, round = 8, 0.85
+	return min(most, 1+int(*c+round))
 }
 
 // first waits for a request. It reports false when the log is closed and
@@ -56,24 +77,50 @@ func (l *Log) first() (*request, bool) {
 	}
 }
 
-// gather takes what waits behind first, without waiting for more, up to
-// maxBatch events. It gives back the request that did not fit.
-func (l *Log) gather(first *request) (batch []*request, left *request) {
+// gather takes what waits behind first, up to maxBatch events. It gives back the
+// request that did not fit. It waits a moment for as many requests as are
+// expected, and for none where one is.
+func (l *Log) gather(first *request, expected int) (batch []*request, left *request) {
+	const moment = time.Millisecond
 	batch = append(batch, first)
 	size := len(first.events)
+	late := time.NewTimer(moment)
+	defer late.Stop()
 	for {
-		select {
-		case r := <-l.queue:
-			if r.ctx.Err() != nil {
-				continue // nobody waits for it any more
-			}
-			if size += len(r.events); size > maxBatch {
-				return batch, r
-			}
-			batch = append(batch, r)
-		default:
-			return batch, nil
+		patience := late.C
+		if len(batch) >= expected {
+			patience = nil
 		}
+		r := l.behind(patience)
+		switch {
+		case r == nil:
+			return batch, nil
+		case r.ctx.Err() != nil:
+			continue // nobody waits for it any more
+		}
+		if size += len(r.events); size > maxBatch {
+			return batch, r
+		}
+		batch = append(batch, r)
+	}
+}
+
+// behind is the next request of the queue, or nil when there is none, or none
+// comes until it is late. Without late it does not wait.
+func (l *Log) behind(late <-chan time.Time) *request {
+	select {
+	case r := <-l.queue:
+		return r
+	default:
+	}
+	if late == nil {
+		return nil
+	}
+	select {
+	case r := <-l.queue:
+		return r
+	case <-late:
+		return nil
 	}
 }
 
