@@ -33,8 +33,8 @@ type parts struct {
 func (a *App) assemble() (parts, error) {
 	return construct(a.options.Domains, domains.Deps{
 		DB: a.pools.reader,
-		WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int) bool {
-			return a.views.WaitVersion(ctx, view, id, version)
+		WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int, shows func(context.Context) bool) bool {
+			return a.views.WaitVersion(ctx, view, id, version, shows)
 		},
 		Past:   pastLog{a},
 		Append: a.record,

@@ -32,7 +32,7 @@ var layers = map[string][]string{
 	"internal/console":                   {"internal/aggregator", "internal/eventsourcing", "internal/eventstore", "internal/fault", "internal/httpapi", "internal/schema", "internal/tail"},
 	"internal/bench":                     {"internal", "migrations"},
 	"internal/eventstore":                {"internal/eventsourcing", "internal/fault", "internal/postgres"},
-	"internal/listener":                  {"internal/fault", "internal/pause"},
+	"internal/listener":                  {"internal/fault", "internal/pause", "internal/postgres"},
 	"internal/eventsourcing":             {"internal/eventsourcing", "internal/fault"},
 	"internal/tail":                      {"internal/eventsourcing", "internal/fault", "internal/pause"},
 	"internal/domains":                   {"internal/aggregator", "internal/eventsourcing", "internal/httpapi"},

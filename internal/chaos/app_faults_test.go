@@ -138,16 +138,16 @@ func stopApp(r *run) {
 	r.over()
 }
 
-// freezeApp stops a replica when it has changed rows and not yet committed, for
-// longer than its transaction may last, and lets it go on: a zombie that
-// believes it holds a view which another replica has taken meanwhile.
+// freezeApp stops a replica when it has taken a view, for longer than its
+// transaction may last, and lets it go on: a zombie that believes it holds a view
+// which another replica has taken meanwhile.
 func freezeApp(r *run) {
 	victim := r.replicas[0]
 	reached := make(chan struct{})
 	var once sync.Once
 	victim.proxy.set(func() {
 		victim.proxy.trap = func(l *link, statement string) verdict {
-			if l.app == "onepg views" && strings.Contains(statement, "view_advance") {
+			if l.app == "onepg views" && strings.Contains(statement, "view_claim") {
 				once.Do(func() {
 					_ = victim.signal(syscall.SIGSTOP)
 					close(reached)

@@ -54,8 +54,9 @@ type Deps struct {
 	// DB is for reading the domain's own views.
 	DB *bun.DB
 	// WaitVersion returns true as soon as the view shows the aggregate at the
-	// version or a later one, and false when ctx ends first.
-	WaitVersion func(ctx context.Context, view string, aggregateID uuid.UUID, version int) bool
+	// version or a later one, and false when ctx ends first. shows is how the domain
+	// reads the row; see aggregator.Runner.
+	WaitVersion func(ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) bool) bool
 	// Past is what a domain's time travel is made from; see aggregator.PastOf.
 	Past aggregator.PastLog
 	// Append records events of the domain in the name of the request's

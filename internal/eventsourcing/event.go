@@ -51,6 +51,16 @@ type Recorded struct {
 	RecordedAt    Time            `json:"recorded_at"`
 }
 
+// Columns are where to scan an event that is read from the log, in the order id,
+// aggregate_id, aggregate, name, schema_version, version, position, payload,
+// metadata, actor, recorded_at.
+func Columns(e *Recorded) []any {
+	return []any{
+		&e.ID, &e.AggregateID, &e.Aggregate, &e.Name, &e.SchemaVersion, &e.Version, &e.Position,
+		(*[]byte)(&e.Payload), (*[]byte)(&e.Metadata), &e.Actor, &e.RecordedAt,
+	}
+}
+
 // Receipt says where an event stands in the log. Duplicate is true when it
 // was there before it was asked for.
 type Receipt struct {

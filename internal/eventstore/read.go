@@ -34,7 +34,7 @@ type Query struct {
 	CorrelationID string
 }
 
-// eventColumns are those of the table events, in the order in which scan takes them.
+// eventColumns are those of the table events, in the order of [eventsourcing.Columns].
 const eventColumns = `e.id, e.aggregate_id, e.aggregate, e.name, e.schema_version, e.version, e."position", e.payload, e.metadata, e.actor, e.recorded_at`
 
 // Read gives the events of the query in the order of their positions.
@@ -69,17 +69,12 @@ func collect(rows *sql.Rows, budget int) (events []eventsourcing.Recorded, err e
 	for (budget == 0 || size < budget) && rows.Next() {
 		events = append(events, eventsourcing.Recorded{})
 		e := &events[len(events)-1]
-		if err := scanOne(rows, e); err != nil {
-			return nil, err
+		if err := rows.Scan(eventsourcing.Columns(e)...); err != nil {
+			return nil, err //nolint:wrapcheck // as above
 		}
 		size += len(e.Payload)
 	}
 	return events, rows.Err() //nolint:wrapcheck // as above
-}
-
-func scanOne(rows *sql.Rows, e *eventsourcing.Recorded) error {
-	return rows.Scan(&e.ID, &e.AggregateID, &e.Aggregate, &e.Name, &e.SchemaVersion, &e.Version, &e.Position, //nolint:wrapcheck // see scan
-		(*[]byte)(&e.Payload), (*[]byte)(&e.Metadata), &e.Actor, &e.RecordedAt)
 }
 
 // Each hands the events of the query to f as they come, in the order that Read
@@ -99,7 +94,7 @@ func EachFrom(ctx context.Context, db bun.IDB, q Query, f func(eventsourcing.Rec
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var e eventsourcing.Recorded
-		if err := scanOne(rows, &e); err != nil {
+		if err := rows.Scan(eventsourcing.Columns(&e)...); err != nil {
 			return fmt.Errorf("read an event of the log: %w", err)
 		}
 		if err := f(e); err != nil {

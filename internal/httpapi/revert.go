@@ -82,9 +82,9 @@ type Reverting[Row any] struct {
 	Event func(then *Row, version int) (name string, payload any)
 	// Append records the event; see eventstore.Log.
 	Append func(context.Context, []eventsourcing.Event) ([]eventsourcing.Receipt, error)
-	// Wait returns true as soon as the view shows that version of the row, and
-	// false when ctx ends first.
-	Wait func(ctx context.Context, id uuid.UUID, version int) bool
+	// Wait returns true as soon as the view shows the event, and false when ctx ends
+	// first.
+	Wait func(ctx context.Context, events []eventsourcing.Receipt) bool
 }
 
 // revertAttempts is how often an append is tried that others are faster than.
@@ -118,7 +118,7 @@ func (r Reverting[Row]) Do(ctx context.Context, id ID, in *RevertRequest) (*Reve
 	if patience, asked := in.Wait(); asked {
 		waiting, cancel := waitContext(ctx, patience)
 		defer cancel()
-		if r.Wait(waiting, id.UUID, receipts[0].Version) {
+		if r.Wait(waiting, receipts) {
 			out.PreferenceApplied = PreferenceApplied(patience)
 		}
 	}

@@ -45,6 +45,7 @@ import (
 	"github.com/uptrace/bun/driver/pgdriver"
 
 	"onepg/internal/pause"
+	"onepg/internal/postgres"
 )
 
 const (
@@ -212,11 +213,7 @@ func dedicated(ctx context.Context, db *bun.DB, f func(*pgdriver.Conn) error) er
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer func() { _ = pooled.Close() }()
-	return pooled.Raw(func(driverConn any) error { //nolint:wrapcheck // it is f's error
-		cn, ok := driverConn.(*pgdriver.Conn)
-		if !ok {
-			return fmt.Errorf("cannot listen on a %T", driverConn)
-		}
+	return postgres.Raw(pooled, func(cn *pgdriver.Conn) error {
 		closeConn := func() { _ = cn.Close() }
 		defer closeConn()
 		defer context.AfterFunc(ctx, closeConn)()

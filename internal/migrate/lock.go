@@ -51,11 +51,7 @@ func (m *Migrator) hangUpWith(ctx context.Context) (stop func() bool, err error)
 		return nil, err
 	}
 	defer conn.Close() // it only returns the connection to the pool
-	err = conn.Raw(func(driverConn any) error {
-		session, ok := driverConn.(*pgdriver.Conn)
-		if !ok {
-			return fmt.Errorf("unexpected connection of type %T", driverConn)
-		}
+	err = postgres.Raw(conn.Conn, func(session *pgdriver.Conn) error {
 		stop = context.AfterFunc(ctx, func() { _ = session.Conn().Close() })
 		return nil
 	})

@@ -50,9 +50,9 @@ func newConnector(end *endpoint, o Options) *connector {
 // wrong, no statement of a caller was sent.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	var socket net.Conn
-	conn, err := c.inner.Connect(context.WithValue(ctx, socketKey{}, &socket))
+	opened, err := c.inner.Connect(context.WithValue(ctx, socketKey{}, &socket))
 	if err == nil {
-		err = applySettings(ctx, conn, c.settings)
+		err = applySettings(ctx, opened, c.settings)
 	}
 	if err != nil {
 		// Why: pgdriver forgets the socket when the handshake fails. Without
@@ -62,7 +62,11 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		}
 		return nil, &undoneError{fmt.Errorf("connect to %s: %w", c.end, err)}
 	}
-	return conn, nil
+	inner, ok := opened.(*pgdriver.Conn)
+	if !ok {
+		return nil, fmt.Errorf("pgdriver opened a %T", opened)
+	}
+	return &conn{Conn: inner}, nil
 }
 
 // Driver is pgdriver's own, because pgdriver's listener looks for it. What the

@@ -14,7 +14,7 @@ import (
 type queries struct {
 	payments    repository
 	past        past
-	waitVersion func(ctx context.Context, view string, id uuid.UUID, version int) bool
+	waitVersion func(ctx context.Context, view string, id uuid.UUID, version int, shows func(context.Context) bool) bool
 }
 
 func (q queries) register(g *httpapi.Group) {
@@ -96,17 +96,24 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Lis
 	if in.Given() {
 		return httpapi.ReadPast(ctx, q.past, in.ID, &in.When, &in.Conditional)
 	}
+	var payment *Listed
 	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
-		return q.waitVersion(ctx, summaries, in.ID.UUID, in.MinVersion)
+		return q.waitVersion(ctx, summaries, in.ID.UUID, in.MinVersion, func(ctx context.Context) bool {
+			row, _, err := q.payments.row(ctx, in.ID.UUID)
+			if err != nil || row == nil || row.Version < in.MinVersion {
+				return false
+			}
+			payment = row
+			return true
+		})
 	})
+	if err == nil && payment == nil {
+		payment, _, err = q.payments.row(ctx, in.ID.UUID)
+	}
 	if err != nil {
 		return nil, err
 	}
-	payment, found, err := q.payments.row(ctx, in.ID.UUID)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
+	if payment == nil {
 		return nil, fault.New(fault.NotFound, "not-found", "There is no payment "+in.ID.String()+".")
 	}
 	out := httpapi.NewVersioned(&in.Conditional, payment.Version, payment)

@@ -14,8 +14,11 @@
 package users
 
 import (
+	"context"
+
 	"onepg/internal/aggregator"
 	"onepg/internal/domains"
+	"onepg/internal/eventsourcing"
 )
 
 // view is the name of the view and of its table.
@@ -26,6 +29,9 @@ func New(deps domains.Deps) domains.Domain {
 	q := queries{
 		users: newRepository(deps.DB), waitVersion: deps.WaitVersion,
 		past: aggregator.PastOf("user", evolve, deps.Past), append: deps.Append,
+		wait: func(ctx context.Context, events []eventsourcing.Receipt) bool {
+			return deps.Wait(ctx, []string{view}, events)
+		},
 	}
 	return domains.Domain{
 		Name:   "users",

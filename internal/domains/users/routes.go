@@ -18,7 +18,8 @@ type queries struct {
 	users       repository
 	past        aggregator.Past[User]
 	append      func(context.Context, []eventsourcing.Event) ([]eventsourcing.Receipt, error)
-	waitVersion func(ctx context.Context, view string, id uuid.UUID, version int) bool
+	wait        func(context.Context, []eventsourcing.Receipt) bool
+	waitVersion func(ctx context.Context, view string, id uuid.UUID, version int, shows func(context.Context) bool) bool
 }
 
 func (q queries) register(g *httpapi.Group) {
@@ -96,13 +97,24 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 	if in.Given() {
 		return httpapi.ReadPast(ctx, q.past, in.ID, &in.When, &in.Conditional)
 	}
+	var user *User
 	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
-		return q.waitVersion(ctx, view, in.ID.UUID, in.MinVersion)
+		return q.waitVersion(ctx, view, in.ID.UUID, in.MinVersion, func(ctx context.Context) bool {
+			row, _, err := q.users.row(ctx, in.ID.UUID)
+			if err != nil || row == nil || row.Version < in.MinVersion {
+				return false
+			}
+			user = row
+			return true
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	user, known, err := q.users.find(ctx, in.ID.UUID)
+	known := true
+	if user == nil {
+		user, known, err = q.users.find(ctx, in.ID.UUID)
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -139,9 +151,7 @@ func (q queries) revert(ctx context.Context, in *revertInput) (*httpapi.Reverted
 func (q queries) putBack(ctx context.Context, id uuid.UUID, in *httpapi.RevertRequest) (*httpapi.Reverted, error) {
 	reverting := httpapi.Reverting[User]{
 		Past: q.past, Event: revertTo, Append: q.append,
-		Wait: func(ctx context.Context, id uuid.UUID, version int) bool {
-			return q.waitVersion(ctx, view, id, version)
-		},
+		Wait: q.wait,
 	}
 	return reverting.Do(ctx, httpapi.ID{UUID: id}, in)
 }
