@@ -1,8 +1,11 @@
 package payments
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bojanz/currency"
@@ -16,11 +19,11 @@ import (
 // repository reads the views.
 type repository struct {
 	db *bun.DB
-	// row gives a payment's row, and page a page of a customer's. Both gather: with
-	// 32 clients a page of 20 takes PostgreSQL and the program 0.35 ms of a
-	// processor, and 0.53 with a query of its own.
-	row  func(ctx context.Context, id uuid.UUID) (payment *Listed, found bool, err error)
-	page func(ctx context.Context, of filter) (page []*Listed, found bool, err error)
+	// row gives a payment's row, and newest the first page of a customer's. Both
+	// gather: with 32 clients a page of 20 takes PostgreSQL and the program 0.3 ms of
+	// a processor, and 0.53 with a query of its own.
+	row    func(ctx context.Context, id uuid.UUID) (payment *Listed, found bool, err error)
+	newest func(ctx context.Context, of firstPage) (page []*Listed, found bool, err error)
 }
 
 func newRepository(db *bun.DB) repository {
@@ -30,7 +33,7 @@ func newRepository(db *bun.DB) repository {
 	)
 	r := repository{db: db}
 	r.row = domains.Gather(mostRows, r.withIDs)
-	r.page = domains.Gather(mostPages, r.pages)
+	r.newest = domains.Gather(mostPages, r.firstPages)
 	return r
 }
 
@@ -74,14 +77,21 @@ type filter struct {
 	limit      int64
 }
 
+// firstPage is the newest payments of a customer, at most limit.
+type firstPage struct {
+	customerID uuid.UUID
+	limit      int64
+}
+
 // list gives the payments of the filter. Each way to select has its index in
 // the order of the list, so a page costs the same wherever it is.
 //
-// Why pages of a status are not gathered: a status that a customer seldom has is
-// looked for through all of the customer's payments, and others would wait.
+// Why only first pages are gathered: they are what is mostly read, and a condition
+// more would make the query of all of them dearer.
 func (r repository) list(ctx context.Context, f filter) ([]*Listed, error) {
-	if f.customerID != uuid.Nil && f.status == "" {
-		page, _, err := r.page(ctx, f)
+	first := firstPage{f.customerID, f.limit}
+	if f.customerID != uuid.Nil && f == (filter{customerID: first.customerID, limit: first.limit}) {
+		page, _, err := r.newest(ctx, first)
 		return page, err
 	}
 	var rows []*Listed
@@ -106,16 +116,11 @@ func (r repository) list(ctx context.Context, f filter) ([]*Listed, error) {
 	return rows, nil
 }
 
-// pages gives the payments of each of the filters, which are of a customer and of
-// any status.
-func (r repository) pages(ctx context.Context, filters []filter) (map[filter][]*Listed, error) {
-	var customers, beforeIDs []uuid.UUID
-	var froms, befores []string
-	var limits []int64
-	for _, f := range filters {
-		customers, limits = append(customers, f.customerID), append(limits, f.limit)
-		froms = append(froms, timestamp(f.from, "-infinity"))
-		befores, beforeIDs = append(befores, timestamp(f.before, "infinity")), append(beforeIDs, f.beforeID)
+// firstPages gives each of the pages.
+func (r repository) firstPages(ctx context.Context, of []firstPage) (map[firstPage][]*Listed, error) {
+	customers, limits := make([]uuid.UUID, len(of)), make([]int64, len(of))
+	for i, p := range of {
+		customers[i], limits[i] = p.customerID, p.limit
 	}
 	var rows []struct {
 		Listed
@@ -123,35 +128,32 @@ func (r repository) pages(ctx context.Context, filters []filter) (map[filter][]*
 		Of int `bun:"of"`
 	}
 	err := r.db.NewRaw(`SELECT p.*, c.name AS customer_name, f.of
-	   FROM unnest(?::uuid[], ?::timestamptz[], ?::timestamptz[], ?::uuid[], ?::bigint[])
-	        WITH ORDINALITY AS f (customer_id, since, before, before_id, most, of)
+	   FROM unnest(?::uuid[], ?::bigint[]) WITH ORDINALITY AS f (customer_id, most, of)
 	   LEFT JOIN payment_customers AS c ON c.id = f.customer_id
-	  CROSS JOIN LATERAL (SELECT * FROM payment_summaries s
-	         WHERE s.customer_id = f.customer_id AND s.initiated_at >= f.since AND (s.initiated_at, s.payment_id) < (f.before, f.before_id)
-	         ORDER BY s.initiated_at DESC, s.payment_id DESC LIMIT f.most) AS p
-	  ORDER BY f.of, p.initiated_at DESC, p.payment_id DESC`,
-		pgdialect.Array(customers), pgdialect.Array(froms), pgdialect.Array(befores), pgdialect.Array(beforeIDs), pgdialect.Array(limits)).
-		Scan(ctx, &rows)
+	  CROSS JOIN LATERAL (SELECT * FROM payment_summaries s WHERE s.customer_id = f.customer_id
+	         ORDER BY s.initiated_at DESC, s.payment_id DESC LIMIT f.most) AS p`,
+		pgdialect.Array(customers), pgdialect.Array(limits)).Scan(ctx, &rows)
 	if err != nil {
-		return nil, fmt.Errorf("list payments of %d customers: %w", len(filters), err)
+		return nil, fmt.Errorf("list payments of %d customers: %w", len(of), err)
 	}
-	pages := make(map[filter][]*Listed, len(filters))
+	inOrder := make([][]*Listed, len(of))
 	for i := range rows {
-		f := filters[rows[i].Of-1]
-		if i == 0 || rows[i].Of != rows[i-1].Of {
-			pages[f] = nil // the same filter may have been asked for twice
-		}
-		pages[f] = append(pages[f], &rows[i].Listed)
+		at := rows[i].Of - 1
+		inOrder[at] = append(inOrder[at], &rows[i].Listed)
+	}
+	pages := make(map[firstPage][]*Listed, len(of))
+	for i, p := range of {
+		// Why here: PostgreSQL gives them in this order already but need not, and
+		// takes an eighth longer when it is told to.
+		slices.SortFunc(inOrder[i], newestFirst)
+		pages[p] = inOrder[i]
 	}
 	return pages, nil
 }
 
-// timestamp is a bound as PostgreSQL reads it.
-func timestamp(bound time.Time, none string) string {
-	if bound.IsZero() {
-		return none
-	}
-	return bound.Format(time.RFC3339Nano)
+// newestFirst is the order of the list.
+func newestFirst(a, b *Listed) int {
+	return cmp.Or(b.InitiatedAt.Compare(a.InitiatedAt.Time), bytes.Compare(b.ID[:], a.ID[:]))
 }
 
 // dayOfCurrency is what happened on a day in one currency.

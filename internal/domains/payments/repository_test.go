@@ -135,28 +135,21 @@ func TestPagesReadTogetherAreNotMixedUp(t *testing.T) {
 		rows = append(rows, row(day.Add(time.Duration(i)*time.Hour), func(s *Summary) { s.CustomerID = []uuid.UUID{ada, bob}[i%2] }))
 	}
 	insert(t, r, rows...)
-	filters := []filter{
-		{customerID: bob, limit: 3},
-		{customerID: ada, limit: 100},
-		{customerID: id, limit: 3},
-		{customerID: bob, limit: 3},
-		{customerID: bob, limit: 2},
-		{customerID: ada, limit: 3, from: day.Add(time.Hour), before: day.Add(6 * time.Hour), beforeID: uuid.Max},
-	}
-	together, err := r.pages(t.Context(), filters)
+	pages := []firstPage{{bob, 3}, {ada, 100}, {id, 3}, {bob, 3}, {bob, 2}}
+	together, err := r.firstPages(t.Context(), pages)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range filters {
-		alone, err := r.pages(t.Context(), []filter{f})
+	for _, p := range pages {
+		alone, err := r.firstPages(t.Context(), []firstPage{p})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := hours(together[f]), hours(alone[f]); got != want {
-			t.Errorf("%+v: %s together and %s alone", f, got, want)
+		if got, want := hours(together[p]), hours(alone[p]); got != want {
+			t.Errorf("%+v: %s together and %s alone", p, got, want)
 		}
 	}
-	if got := hours(together[filters[0]]) + hours(together[filters[5]]); got != "[11 9 7][6 4 2]" {
+	if got := hours(together[pages[0]]) + hours(together[pages[1]]); got != "[11 9 7][10 8 6 4 2 0]" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -318,6 +311,10 @@ func TestEveryWayToReadHasItsIndex(t *testing.T) {
 		}, "initiated_at"},
 		"a customer's": {func(ctx context.Context) error {
 			_, err := watched.list(ctx, filter{limit: 51, customerID: ids[0]})
+			return err
+		}, "customer_id"},
+		"a customer's later page": {func(ctx context.Context) error {
+			_, err := watched.list(ctx, filter{limit: 51, customerID: ids[0], before: day, beforeID: id})
 			return err
 		}, "customer_id"},
 		"of a status": {func(ctx context.Context) error {
