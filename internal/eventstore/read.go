@@ -37,6 +37,16 @@ type Query struct {
 // eventColumns are those of the table events, in the order of [eventsourcing.Columns].
 const eventColumns = `e.id, e.aggregate_id, e.aggregate, e.name, e.schema_version, e.version, e."position", e.payload, e.metadata, e.actor, e.recorded_at`
 
+// positionColumn is the place in the log, and positionOfFew the same where another
+// column says already which few events it is about. Why: in a table that has just
+// grown and was not analyzed since, PostgreSQL takes a range of positions for few
+// too, and reads all of its index: 35 ms for an aggregate of four events among a
+// million, and 0.1 when the range can have no index.
+const (
+	positionColumn = `e."position"`
+	positionOfFew  = `(e."position" + 0)`
+)
+
 // Read gives the events of the query in the order of their positions.
 func (l *Log) Read(ctx context.Context, q Query) ([]eventsourcing.Recorded, error) {
 	return ReadFrom(ctx, l.reader, q)
@@ -110,6 +120,7 @@ func EachFrom(ctx context.Context, db bun.IDB, q Query, f func(eventsourcing.Rec
 // from makes the query's conditions and order.
 func (q Query) from(db bun.IDB) *bun.SelectQuery {
 	s := db.NewSelect().TableExpr("events AS e").ColumnExpr(eventColumns)
+	position := positionOfFew
 	switch {
 	case len(q.AggregateIDs) > 0:
 		s = s.Where("e.aggregate_id = ANY (?::uuid[])", pgdialect.Array(q.AggregateIDs)).OrderExpr("e.aggregate_id, e.version")
@@ -118,7 +129,8 @@ func (q Query) from(db bun.IDB) *bun.SelectQuery {
 		// there is an index for versions.
 		s = s.Where("e.aggregate_id = ?", q.AggregateID).OrderExpr("e.version")
 	default:
-		s = s.OrderExpr(`e."position"`)
+		position = positionColumn
+		s = s.OrderExpr(position)
 	}
 	for _, c := range []struct {
 		condition string
@@ -126,8 +138,8 @@ func (q Query) from(db bun.IDB) *bun.SelectQuery {
 		value     any
 	}{
 		{"e.aggregate = ?", q.Aggregate != "", q.Aggregate},
-		{`e."position" > ?`, q.After > 0, q.After},
-		{`e."position" <= ?`, q.UpTo > 0, q.UpTo},
+		{position + " > ?", q.After > 0, q.After},
+		{position + " <= ?", q.UpTo > 0, q.UpTo},
 		{"e.version >= ?", q.FromVersion > 0, q.FromVersion},
 		{"e.version <= ?", q.UpToVersion > 0, q.UpToVersion},
 		{"e.name = ?", q.Name != "", q.Name},

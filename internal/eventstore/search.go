@@ -92,13 +92,15 @@ func (f *Found) end(rising bool) { //nolint:revive // as above
 }
 
 func (s Search) from(db bun.IDB, f Found) *bun.SelectQuery {
-	q := db.NewSelect().TableExpr("events AS e").ColumnExpr(eventColumns).
-		Where(`e."position" > ?`, f.After).Where(`e."position" < ?`, f.Before)
 	// Why by version: an aggregate's versions and positions have the same order,
 	// and there is an index for versions.
-	order := `e."position"`
+	position, order := positionColumn, positionColumn
 	if s.AggregateID != uuid.Nil {
-		order = "e.version"
+		position, order = positionOfFew, "e.version"
+	}
+	q := db.NewSelect().TableExpr("events AS e").ColumnExpr(eventColumns).
+		Where(position+" > ?", f.After).Where(position+" < ?", f.Before)
+	if s.AggregateID != uuid.Nil {
 		q = q.Where("e.aggregate_id = ?", s.AggregateID)
 	}
 	if !s.Rising {

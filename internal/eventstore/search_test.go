@@ -143,6 +143,31 @@ func TestASearchWithoutAnIndexIsBounded(t *testing.T) {
 	}
 }
 
+// Until PostgreSQL has looked at a table that has just been filled it takes every
+// condition for one that leaves few rows.
+func TestAnAggregateIsFoundByItsIdInALogThatHasJustBeenFilled(t *testing.T) {
+	t.Parallel()
+	_, db := open(t)
+	many(t, db, 20_000)
+	for _, query := range []string{
+		"DELETE FROM pg_statistic WHERE starelid = 'events'::regclass",
+		"UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE relname = 'events'",
+	} {
+		if _, err := db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sent := new(pgtest.Sent)
+	if _, err := eventstore.ReadFrom(t.Context(), db.WithQueryHook(sent), eventstore.Query{AggregateID: uuid.New(), After: 5, UpTo: 20_000}); err != nil {
+		t.Fatal(err)
+	}
+	for _, plan := range []string{explain(t, db, eventstore.Search{AggregateID: uuid.New(), Limit: 50}), pgtest.Plan(t, db, sent.Last(t))} {
+		if strings.Contains(plan, "events_pkey") || !strings.Contains(plan, "events_aggregate_id_version_key") {
+			t.Error(plan)
+		}
+	}
+}
+
 // explain gives the plan of the statement that a search sends.
 func explain(t *testing.T, db *bun.DB, s eventstore.Search) string {
 	t.Helper()
