@@ -10,7 +10,7 @@ SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', t
 
 -- Why a function: the four statements are planned once a connection, and the
 -- program waits for one answer and not two.
-CREATE FUNCTION view_claim(view text, follows text, aggregate text, most bigint)
+CREATE FUNCTION view_claim(view text, follows text, aggregate text, mine integer, most bigint)
 RETURNS TABLE (
     from_position  bigint,
     head           bigint,
@@ -32,22 +32,28 @@ RETURNS TABLE (
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
 SET enable_seqscan = off -- a plan that was made while the table was small stays
+SET jit = off -- such a plan would be compiled at every call
 SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
-    SELECT v."position", v.revision, coalesce(v.halted, ''), EXISTS (SELECT FROM view_parked p WHERE p.view = v.view)
-      INTO from_position, revision, halted, waiting
+    SELECT v."position", v.revision, coalesce(v.halted, '') INTO from_position, revision, halted
       FROM view_positions v WHERE v.view = view_claim.view FOR NO KEY UPDATE SKIP LOCKED;
+    -- Why after the lock: a statement that waits for one sees its row as it is then,
+    -- and all else as it was before.
     IF follows IS NULL THEN
-        SELECT h."position" INTO head FROM event_log_head h;
+        SELECT h."position" INTO head FROM event_log_head h WHERE h.singleton;
     ELSE
         SELECT v."position" INTO head FROM view_positions v WHERE v.view = follows;
     END IF;
     IF from_position IS NULL OR head IS NULL THEN
         RETURN;
     END IF;
+    waiting := EXISTS (SELECT FROM view_parked p WHERE p.view = view_claim.view);
     PERFORM set_config('synchronous_commit', 'off', true);
     RETURN NEXT;
+    IF halted <> '' OR revision > mine THEN
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT NULL::bigint, NULL::bigint, NULL::integer, NULL::text, NULL::boolean,
            e.id, e.aggregate_id, e.aggregate, e.name, e.schema_version, e.version, e."position", e.payload, e.metadata, e.actor, e.recorded_at
@@ -63,7 +69,8 @@ it or there is none, for which it answers nothing.
 The first row of the answer is where the view stands: its position, how far it may go
 (the log's head, or the position of the view that it follows), its revision, why it is
 halted ('' if it is not), and whether some aggregates are parked. The others are the
-events of the aggregates' kind in the next so many positions, in their order.$$;
+events of the aggregates' kind in the next so many positions, in their order: none of a
+view that is halted, or of a newer revision than that of who asks.$$;
 
 --bun:split
 
@@ -83,6 +90,7 @@ CREATE OR REPLACE FUNCTION view_advance(
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
 SET enable_seqscan = off -- a plan that was made while the table was small stays
+SET jit = off
 AS $$
 #variable_conflict use_variable
 BEGIN

@@ -194,14 +194,14 @@ const (
 	// retryInterval paces the look at what is parked, so that being woken by
 	// an event costs no look-up.
 	retryInterval = time.Second
-	// A view that covered positions rests before it looks again, unless somebody
+	// A view that covered positions rests before it looks again, unless a request
 	// waits for it: for so many times as long as it worked, within these bounds.
 	// Why: a batch costs nearly as much for one event as for a hundred, and appends
 	// and whoever waits need the processor too. With a rest of 1 ms a lone append
 	// took 0.85 ms, with 5 ms 0.59.
 	restShare = 4
 	minRest   = 5 * time.Millisecond
-	maxRest   = 50 * time.Millisecond
+	maxRest   = 20 * time.Millisecond
 )
 
 // runView is a view's life: be woken, catch up, wait.
@@ -212,43 +212,52 @@ func (r *Runner) runView(ctx context.Context, v View) {
 	obstacle := ""
 	var nextRetry time.Time
 	for ctx.Err() == nil {
-		began, from := now(), r.progress.position(v.Name)
-		why, err := r.catchUp(ctx, v)
+		began := now()
+		seen, err := r.catchUp(ctx, v)
+		worked := time.Since(began)
 		if err == nil && now().After(nextRetry) {
 			nextRetry = now().Add(retryInterval)
 			err = r.mend(ctx, v)
 		}
-		if err == nil {
-			if why != obstacle && why != "" {
-				r.logger.WarnContext(ctx, "view waits", slog.String("view", v.Name), slog.String("reason", why))
+		switch {
+		case err == nil:
+			if seen.obstacle != obstacle && seen.obstacle != "" {
+				r.logger.WarnContext(ctx, "view waits", slog.String("view", v.Name), slog.String("reason", seen.obstacle))
 			}
-			backOff, obstacle = minBackOff, why
-			rest := time.Duration(0)
-			if r.progress.position(v.Name) > from {
-				rest = min(max(restShare*time.Since(began), minRest), maxRest)
-			}
-			idle(ctx, wake, r.progress.want(v.Name), rest)
-			continue
+			backOff, obstacle = minBackOff, seen.obstacle
+			seen.idle(ctx, wake, r.progress.want(v.Name), worked)
+		case ctx.Err() == nil:
+			r.metrics.failures.WithLabelValues(v.Name).Inc()
+			r.logger.WarnContext(ctx, "view batch failed, trying again",
+				slog.String("view", v.Name), slog.Duration("after", backOff), slog.Any("error", err))
+			pause.For(ctx, backOff)
+			backOff = min(2*backOff, maxBackOff)
 		}
-		if ctx.Err() != nil {
-			return
-		}
-		r.metrics.failures.WithLabelValues(v.Name).Inc()
-		r.logger.WarnContext(ctx, "view batch failed, trying again",
-			slog.String("view", v.Name), slog.Duration("after", backOff), slog.Any("error", err))
-		pause.For(ctx, backOff)
-		backOff = min(2*backOff, maxBackOff)
 	}
 }
 
-// idle lets a view rest, and then wait to be woken. Somebody who waits for the view
-// ends both: what they wait for is recorded, so they need no notification.
-func idle(ctx context.Context, wake, wanted <-chan struct{}, rest time.Duration) {
-	if rest > 0 {
-		t := time.NewTimer(rest)
-		defer t.Stop()
+// caught is how catching up ended when it did not fail: at the head, or where one
+// of these is said.
+type caught struct {
+	moved     bool   // the view
+	elsewhere bool   // another replica works on it, or there is no such view
+	obstacle  string // what is in the way, for people
+}
+
+// idle lets the view rest that was worked on for so long, and then wait to be woken.
+// Somebody who waits for it ends both: what they wait for is recorded, so they need
+// no notification. Where another replica has it, that may have begun before what this
+// one was woken for, so it looks again.
+func (c caught) idle(ctx context.Context, wake, wanted <-chan struct{}, worked time.Duration) {
+	switch {
+	case c.elsewhere:
+		pause.For(ctx, minRest)
+		return
+	case c.moved:
+		rest := time.NewTimer(min(max(restShare*worked, minRest), maxRest))
+		defer rest.Stop()
 		select {
-		case <-t.C:
+		case <-rest.C:
 		case <-wanted:
 			return
 		case <-ctx.Done():
@@ -272,30 +281,35 @@ func (r *Runner) CatchUp(ctx context.Context) error {
 	return nil
 }
 
-// catchUp runs batches until the view is at the head or something is in the way,
-// which it then names: it is only for people.
-func (r *Runner) catchUp(ctx context.Context, v View) (obstacle string, err error) {
+// catchUp runs batches until the view is at the head or cannot go on here.
+func (r *Runner) catchUp(ctx context.Context, v View) (c caught, err error) {
 	if err := r.register(ctx, v); err != nil {
-		return "", err
+		return c, err
 	}
 	for ctx.Err() == nil {
 		res, err := r.inBatch(ctx, r.live(v), batch.run)
 		switch {
 		case err != nil:
-			return "", err
+			return c, err
 		case res.standing == absent:
-			return "", nil
+			c.elsewhere = true
+			return c, nil
 		case res.standing == halted || res.halted != "":
-			return "it is halted, see its status", nil
+			c.obstacle = "it is halted, see its status"
+			return c, nil
 		case res.standing == newer:
-			return fmt.Sprintf("it is of revision %d, this program's is %d", res.revision, v.Revision), nil
+			c.obstacle = fmt.Sprintf("it is of revision %d, this program's is %d", res.revision, v.Revision)
+			return c, nil
 		case res.unknown != nil:
-			return res.unknown.Error(), nil //nolint:nilerr // it is the reason, not a failure
-		case res.position >= res.head:
-			return "", nil
+			c.obstacle = res.unknown.Error()
+			return c, nil //nolint:nilerr // it is the reason, not a failure
+		}
+		c.moved = c.moved || res.changed()
+		if res.position >= res.head {
+			return c, nil
 		}
 	}
-	return "", nil
+	return c, nil
 }
 
 // register makes the view's row, once in the life of this process.

@@ -125,7 +125,7 @@ func (r *Runner) mend(ctx context.Context, v View) error {
 // retry tries parked aggregates whose time has come, also of a halted view: it
 // is how one finds out whether a fix works.
 func (b batch) retry(ctx context.Context) (result, error) {
-	r, _, err := b.claim(ctx, 0)
+	r, err := b.claim(ctx, 0)
 	if err != nil || r.standing == absent || r.standing == newer {
 		return r, err
 	}

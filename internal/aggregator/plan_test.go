@@ -45,3 +45,40 @@ func TestABatchReadsNoMoreLocksThanItHasAggregates(t *testing.T) {
 		t.Error("no batch has asked for locks")
 	}
 }
+
+// A view that stands still reads nothing, however often it is woken.
+func TestAViewThatStandsStillReadsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.replica(types()).CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.append(uuid.New(), made{}, added{1})
+	claims := func(revision int) int {
+		return len(w.Strings("SELECT coalesce(id::text, '') FROM view_claim('things', NULL, 'thing', ?, 1000)", revision))
+	}
+	if n := claims(1); n != 3 {
+		t.Errorf("%d rows of a view with two events to read", n)
+	}
+	if n := claims(0); n != 1 {
+		t.Errorf("%d rows of a newer program's view", n)
+	}
+	w.Exec("UPDATE view_positions SET halted = 'too much'")
+	if n := claims(1); n != 1 {
+		t.Errorf("%d rows of a halted view", n)
+	}
+}
+
+// A function that forbids sequential scans has a plan that looks dear, and where
+// PostgreSQL may compile plans it would compile that one at every call.
+func TestNoFunctionIsCompiled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, name := range w.Strings(`SELECT proname FROM pg_proc
+	  WHERE proconfig @> ARRAY['enable_seqscan=off'] AND NOT proconfig @> ARRAY['jit=off']`) {
+		t.Errorf("%s forbids sequential scans and does not SET jit = off", name)
+	}
+	if len(w.Strings(`SELECT proname FROM pg_proc WHERE proconfig @> ARRAY['jit=off']`)) == 0 {
+		t.Error("there is no such function")
+	}
+}

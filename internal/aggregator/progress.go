@@ -162,7 +162,8 @@ func (r *Runner) Wait(ctx context.Context, views []string, events []eventsourcin
 // log up to the position, and false when ctx ends first.
 //
 // Why Wait begins with it: a thousand requests that wait for the same
-// batch ask the database once each, when there is something to see.
+// batch ask the database once each, when there is something to see. By itself it
+// makes no view hurry: a stream, which waits all the time, would never let it rest.
 func (r *Runner) WaitPosition(ctx context.Context, views []string, position int64) bool {
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
@@ -242,6 +243,7 @@ func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.
 		case err == nil && applied >= version:
 			return true
 		case err == nil && position > 0:
+			r.progress.hurry([]string{view})
 			if r.WaitPosition(ctx, []string{view}, position) && shows(ctx) {
 				return true
 			}

@@ -252,7 +252,7 @@ func (r *Runner) prepare(ctx context.Context, v View) (wrong []uuid.UUID, mine b
 func (r *Runner) index(ctx context.Context, v View) (bool, error) {
 	mine := false
 	err := postgres.InTx(ctx, r.rebuilder, postgres.TxOptions{}, func(ctx context.Context, tx bun.Tx) error {
-		res, _, err := r.rebuilding(v).in(tx).claim(ctx, 0)
+		res, err := r.rebuilding(v).in(tx).claim(ctx, 0)
 		if err != nil || res.standing != ready {
 			return err
 		}
@@ -297,7 +297,7 @@ func (r *Runner) swap(ctx context.Context, v View, wrong []uuid.UUID) (bool, err
 			return fmt.Errorf("hold view %s: %w", v.Name, err)
 		}
 		b := r.rebuilding(v).in(tx)
-		res, _, err := b.claim(ctx, 0)
+		res, err := b.claim(ctx, 0)
 		if err != nil || res.standing != ready || res.head-res.position > handOver {
 			return err
 		}

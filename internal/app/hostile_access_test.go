@@ -237,7 +237,7 @@ func TestGarbageInTheChannelsIsCountedAndIgnored(t *testing.T) {
 	if _, err := conn.ExecContext(t.Context(), "SET ROLE "+role); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it listens", func() bool { return strings.Contains(a.get("/metrics").body, "onepg_listener_listening 1") })
+	eventually(t, "it listens", func() bool { return strings.Contains(a.get("/metrics").body, "\nonepg_listener_listening 1\n") })
 	nobody := uuid.NewString()
 	garbage := []string{
 		"", ",", ",,", ",,,", "hello", strings.Repeat("x", 7999), strings.Repeat(",", 7999), "'; DROP TABLE events; --", "\u2028,1,é", "users", "users,", "users,x", "users,-1", "null", "{}", "[]",

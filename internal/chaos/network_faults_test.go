@@ -56,25 +56,31 @@ func delayNetwork(r *run) {
 // cutAfterCommit closes connections when the server has committed and the
 // answer is on its way: of appends, which commit by themselves, and of views.
 func cutAfterCommit(r *run) {
-	var cuts atomic.Int64
+	var ofAppends, ofViews atomic.Int64
 	r.network(func(p *proxy) {
 		p.set(func() {
 			p.trap = func(l *link, statement string) verdict {
-				commits := l.app == "onepg append" && strings.Contains(statement, "append_events(") ||
-					l.app == "onepg views" && strings.HasPrefix(statement, "COMMIT")
-				if commits && rand.IntN(6) == 0 {
-					cuts.Add(1)
-					return cutAfter
+				cuts := &ofAppends
+				switch {
+				case l.app == "onepg append" && strings.Contains(statement, "append_events("):
+				case l.app == "onepg views" && strings.HasSuffix(statement, "COMMIT"):
+					cuts = &ofViews
+				default:
+					return pass
 				}
-				return pass
+				if rand.IntN(6) != 0 {
+					return pass
+				}
+				cuts.Add(1)
+				return cutAfter
 			}
 		})
 	})
 	r.during(time.Duration(either(5, 60)) * time.Second)
 	r.network((*proxy).heal)
-	if cuts.Load() < 10 {
-		r.Fatalf("only %d commits were cut", cuts.Load())
+	if ofAppends.Load() < 10 || ofViews.Load() < 10 {
+		r.Fatalf("only %d commits of appends and %d of views were cut", ofAppends.Load(), ofViews.Load())
 	}
-	r.result.faults += int(cuts.Load())
+	r.result.faults += int(ofAppends.Load() + ofViews.Load())
 	r.over()
 }

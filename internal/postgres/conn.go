@@ -23,7 +23,8 @@ type conn struct {
 	*pgdriver.Conn
 
 	begin string   // of a transaction that has sent nothing yet
-	begun bool     // the server knows of the transaction
+	begun bool     // the server may know of the transaction
+	lost  bool     // its first message failed, and BEGIN perhaps with it
 	later []string // statements that wait for the next one
 }
 
@@ -35,11 +36,14 @@ type laterKey struct{}
 // of that is the first of all of them. Queries, and what is outside of a
 // transaction, are sent at once.
 //
-// Not for a savepoint: it may be over when the error comes.
+// Not for a savepoint: it may be over when the error comes. And not for what must
+// not be done twice: statement_timeout is for each statement of a message and our
+// patience for the message, so whether it was committed may stay unknown more often.
 func Later(ctx context.Context) context.Context { return context.WithValue(ctx, laterKey{}, true) }
 
 // Raw runs f with pgdriver's connection under one of a pool, which may be another
-// pool than those of this package.
+// pool than those of this package. Pgdriver's CopyFrom and CopyTo need it too: they
+// know no other connection.
 func Raw(pooled *sql.Conn, f func(*pgdriver.Conn) error) error {
 	return pooled.Raw(func(opened any) error { //nolint:wrapcheck // it is f's error
 		switch c := opened.(type) {
@@ -52,6 +56,13 @@ func Raw(pooled *sql.Conn, f func(*pgdriver.Conn) error) error {
 		}
 	})
 }
+
+var (
+	errLost = errors.New("the transaction could not be begun: its first statement failed")
+	// Why: with pgdriver v1.2.18 a prepared statement that fails half-way leaves its
+	// answer to whoever has the connection next.
+	errPrepared = errors.New("prepared statements are not used; bun puts the values into the query")
+)
 
 // BeginTx implements driver.ConnBeginTx. What is wrong with the connection, or
 // with the level, comes out with the first statement.
@@ -72,23 +83,23 @@ func (c *conn) Commit() error {
 		c.begin = ""
 		return nil
 	}
-	_, err := c.Conn.ExecContext(context.Background(), c.together("COMMIT"), nil)
-	if server := (pgdriver.Error{}); errors.As(err, &server) {
+	_, err := c.ExecContext(context.Background(), "COMMIT", nil)
+	if server := (pgdriver.Error{}); errors.As(err, &server) || errors.Is(err, errLost) {
 		return errors.Join(err, c.Rollback()) // COMMIT was not executed, because something before it failed
 	}
 	c.begun = false
-	return err //nolint:wrapcheck // the caller says what it was about
+	return err
 }
 
 // Rollback implements driver.Tx.
 func (c *conn) Rollback() error {
 	begun := c.begun
-	c.begin, c.begun, c.later = "", false, nil
+	c.begin, c.begun, c.lost, c.later = "", false, false, nil
 	if !begun {
 		return nil
 	}
 	_, err := c.Conn.ExecContext(context.Background(), "ROLLBACK", nil)
-	return err //nolint:wrapcheck // as above
+	return err //nolint:wrapcheck // the caller says what it was about
 }
 
 // ExecContext implements driver.ExecerContext.
@@ -102,7 +113,9 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 			return nil, err
 		}
 	}
-	return c.Conn.ExecContext(ctx, c.together(query), args) //nolint:wrapcheck // as above
+	return together(c, query, func(message string) (driver.Result, error) {
+		return c.Conn.ExecContext(ctx, message, args)
+	})
 }
 
 // QueryContext implements driver.QueryerContext. BEGIN goes with the query, what was
@@ -113,16 +126,13 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 			return nil, err
 		}
 	}
-	return c.Conn.QueryContext(ctx, c.together(query), args) //nolint:wrapcheck // as above
+	return together(c, query, func(message string) (driver.Rows, error) {
+		return c.Conn.QueryContext(ctx, message, args)
+	})
 }
 
 // PrepareContext implements driver.ConnPrepareContext.
-func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if err := c.send(ctx); err != nil {
-		return nil, err
-	}
-	return c.Conn.PrepareContext(ctx, query) //nolint:wrapcheck // as above
-}
+func (*conn) PrepareContext(context.Context, string) (driver.Stmt, error) { return nil, errPrepared }
 
 func (c *conn) inTx() bool { return c.begun || c.begin != "" }
 
@@ -133,18 +143,27 @@ func (c *conn) send(ctx context.Context) error {
 	if c.begin == "" && len(c.later) == 0 {
 		return nil
 	}
-	_, err := c.Conn.ExecContext(ctx, c.together(""), nil)
-	return err //nolint:wrapcheck // as above
+	_, err := together(c, "", func(message string) (driver.Result, error) {
+		return c.Conn.ExecContext(ctx, message, nil)
+	})
+	return err
 }
 
-// together is the message with all that waits, and the query at its end.
-func (c *conn) together(query string) string {
-	statements := c.later
-	if c.begin != "" {
+// together sends a message with all that waits, and the query at its end.
+func together[Answer any](c *conn, query string, send func(message string) (Answer, error)) (answer Answer, err error) {
+	if c.lost {
+		return answer, errLost
+	}
+	statements, first := c.later, c.begin != ""
+	if first {
 		statements = append([]string{c.begin}, statements...)
 		c.begun = true
 	}
 	c.begin, c.later = "", nil
 	// Why on a line of its own: the statement before may end with a comment.
-	return strings.Join(append(statements, query), "\n;")
+	answer, err = send(strings.Join(append(statements, query), "\n;"))
+	// Why: PostgreSQL takes a message that it cannot parse for no statement at all,
+	// and what comes next would be outside of a transaction.
+	c.lost = first && err != nil
+	return answer, err
 }

@@ -72,10 +72,13 @@ func TestAQuerySeesWhatWasToBeSentLater(t *testing.T) {
 			return err
 		}
 		// As database/sql has it, and not as bun does.
-		_, err := tx.Tx.ExecContext(ctx, "INSERT INTO notes (said) VALUES ($1)", "c")
+		if _, err := tx.Tx.ExecContext(postgres.Later(ctx), "INSERT INTO notes (said) VALUES ($1)", "c"); err != nil {
+			return err
+		}
+		_, err := tx.Tx.ExecContext(ctx, "INSERT INTO notes (said) VALUES ($1)", "d")
 		return err
 	})
-	if err != nil || notes(t, db) != "a?$1 b?$1 c" {
+	if err != nil || notes(t, db) != "a?$1 b?$1 c d" {
 		t.Errorf("%v, %q", err, notes(t, db))
 	}
 }
@@ -122,6 +125,40 @@ func TestARollbackForgetsWhatWasToBeSentLater(t *testing.T) {
 		if !errors.Is(err, refusal) || notes(t, db) != "" {
 			t.Errorf("%v, %q is there", err, notes(t, db))
 		}
+	}
+}
+
+// PostgreSQL takes a message that it cannot parse for no statement at all, BEGIN
+// included.
+func TestNothingIsDoneOutsideOfATransactionThatCouldNotBegin(t *testing.T) {
+	t.Parallel()
+	db := noting(t)
+	err := postgres.InTx(t.Context(), db, postgres.TxOptions{}, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.ExecContext(ctx, "NONSENSE")
+		if postgres.SQLState(err) != "42601" {
+			t.Errorf("got %v", err)
+		}
+		for _, ctx := range []context.Context{postgres.Later(ctx), ctx} {
+			_ = note(ctx, tx, "a") // against what InTx asks for
+		}
+		return tx.NewRaw("SELECT 1").Scan(ctx, new(int))
+	})
+	if err == nil || notes(t, db) != "" {
+		t.Errorf("%v, %q is there", err, notes(t, db))
+	}
+	err = postgres.InTx(t.Context(), db, postgres.TxOptions{}, func(ctx context.Context, tx bun.Tx) error {
+		return note(ctx, tx, "b")
+	})
+	if err != nil || notes(t, db) != "b" {
+		t.Errorf("%v, %q", err, notes(t, db))
+	}
+}
+
+func TestPreparedStatementsAreRefused(t *testing.T) {
+	t.Parallel()
+	db := noting(t)
+	if s, err := db.PrepareContext(t.Context(), "SELECT 1"); err == nil {
+		t.Error("it was prepared", s.Close())
 	}
 }
 

@@ -89,9 +89,8 @@ type firstPage struct {
 // Why only first pages are gathered: they are what is mostly read, and a condition
 // more would make the query of all of them dearer.
 func (r repository) list(ctx context.Context, f filter) ([]*Listed, error) {
-	first := firstPage{f.customerID, f.limit}
-	if f.customerID != uuid.Nil && f == (filter{customerID: first.customerID, limit: first.limit}) {
-		page, _, err := r.newest(ctx, first)
+	if f.customerID != uuid.Nil && f == (filter{customerID: f.customerID, limit: f.limit}) {
+		page, _, err := r.newest(ctx, firstPage{f.customerID, f.limit})
 		return page, err
 	}
 	var rows []*Listed
