@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -181,43 +183,9 @@ func TestWhatIsParkedWhileAViewIsClaimedIsNotShown(t *testing.T) {
 	sick := uuid.New()
 	receipts := w.receipts(sick, made{}, added{13})
 	r := w.replica(types())
-	// A claim that has its snapshot, and not yet the row, waits for the gate.
-	w.Exec(`ALTER TABLE event_log_head RENAME TO real_head`)
-	w.Exec(`CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql AS
-	  $$BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN true; END$$`)
-	w.Exec(`CREATE VIEW event_log_head AS SELECT * FROM real_head WHERE gate()`)
-	w.Exec(`INSERT INTO view_positions (view, revision) VALUES ('things', 1)`)
-	tx, err := w.DB.BeginTx(t.Context(), nil)
+	var err error
+	w.parkDuring(func() { err = r.CatchUp(t.Context()) })
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(t.Context(), `SELECT pg_advisory_xact_lock(7)`); err != nil {
-		t.Fatal(err)
-	}
-	caught := make(chan error, 1)
-	go func() { caught <- r.CatchUp(t.Context()) }()
-	for len(w.Strings(`SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-	  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)) == 0 {
-		if t.Context().Err() != nil {
-			t.Fatal("nobody claims the view")
-		}
-	}
-	// What another replica's batch leaves.
-	for _, query := range []string{
-		`INSERT INTO view_parked (view, aggregate_id, event_id, "position", version, error, attempts)
-		 SELECT 'things', aggregate_id, id, "position", version, '', 5 FROM events WHERE version = 2`,
-		`INSERT INTO view_locks (view, aggregate_id, version) SELECT 'things', aggregate_id, 1 FROM events WHERE version = 1`,
-		`UPDATE view_positions SET "position" = 2, updated_at = clock_timestamp() WHERE view = 'things'`,
-	} {
-		if _, err := tx.ExecContext(t.Context(), query); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-caught; err != nil {
 		t.Fatal(err)
 	}
 	if ok, _ := w.waits(r, 300*time.Millisecond, receipts...); ok {
@@ -226,6 +194,62 @@ func TestWhatIsParkedWhileAViewIsClaimedIsNotShown(t *testing.T) {
 	if ok, _ := w.waits(r, 10*time.Second, receipts[:1]...); !ok {
 		t.Error("the event before it is shown")
 	}
+}
+
+// A rebuild, which has no locks, believes what its claim says of what is parked.
+func TestAClaimKnowsWhatWasParkedWhileItWaited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.receipts(uuid.New(), made{}, added{13})
+	var claimed []string
+	w.parkDuring(func() {
+		claimed = w.Strings(`SELECT from_position || ' ' || waiting FROM view_claim('things', NULL, 'thing', 1, 0)`)
+	})
+	if !slices.Equal(claimed, []string{"2 true"}) {
+		t.Errorf("the claim says %q", claimed)
+	}
+}
+
+// parkDuring lets claim begin and get its snapshot, but not the view's row; then
+// another replica commits a batch in which the second event was parked.
+func (w *world) parkDuring(claim func()) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	w.Exec(`INSERT INTO view_positions (view, revision) VALUES ('things', 1)`)
+	w.Exec(`ALTER TABLE view_positions RENAME TO real_positions`)
+	w.Exec(`CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql AS
+	  $$BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN true; END$$`)
+	w.Exec(`CREATE VIEW view_positions AS SELECT * FROM real_positions WHERE gate()`)
+	tx, err := w.DB.BeginTx(ctx, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(7)`); err != nil {
+		w.t.Fatal(err)
+	}
+	var claiming sync.WaitGroup
+	claiming.Go(claim)
+	for len(w.Strings(`SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+	  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)) == 0 {
+		if ctx.Err() != nil {
+			w.t.Fatal("nobody claims the view")
+		}
+	}
+	for _, query := range []string{
+		`INSERT INTO view_parked (view, aggregate_id, event_id, "position", version, error, attempts)
+		 SELECT 'things', aggregate_id, id, "position", version, '', 5 FROM events WHERE version = 2`,
+		`INSERT INTO view_locks (view, aggregate_id, version) SELECT 'things', aggregate_id, 1 FROM events WHERE version = 1`,
+		`UPDATE real_positions SET "position" = 2, updated_at = clock_timestamp() WHERE view = 'things'`,
+	} {
+		if _, err := tx.ExecContext(ctx, query); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		w.t.Fatal(err)
+	}
+	claiming.Wait()
 }
 
 // An older backup takes the log's place while the program runs: positions that a
