@@ -69,6 +69,34 @@ func TestAViewThatStandsStillReadsNothing(t *testing.T) {
 	}
 }
 
+// Migrating down and up again makes the table of a view anew.
+func TestAViewOfANewTableBeginsAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.New()
+	w.append(id, made{}, added{10})
+	sum := func() int {
+		if err := w.replica(types()).CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return w.sums()[id]
+	}
+	if got := sum(); got != 10 {
+		t.Fatalf("the sum is %d", got)
+	}
+	w.Exec(`SELECT grant_view('things')`) // rows are there
+	w.append(id, added{2})
+	if got := sum(); got != 12 {
+		t.Errorf("the sum is %d", got)
+	}
+	w.Exec(`DROP TABLE things`)
+	w.Exec(table)
+	w.Exec(`SELECT grant_view('things')`)
+	if got := sum(); got != 12 {
+		t.Errorf("the sum is %d in the new table", got)
+	}
+}
+
 // A function that forbids sequential scans has a plan that looks dear, and where
 // PostgreSQL may compile plans it would compile that one at every call.
 func TestNoFunctionIsCompiled(t *testing.T) {

@@ -231,7 +231,7 @@ func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.
 	began := now()
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
-	for {
+	for early := false; ; early = true {
 		_, moved := r.progress.reached(nil, 0)
 		var applied int
 		var position int64
@@ -243,7 +243,9 @@ func (r *Runner) WaitVersion(ctx context.Context, view string, aggregateID uuid.
 		case err == nil && applied >= version:
 			return true
 		case err == nil && position > 0:
-			r.progress.hurry([]string{view})
+			if early { // the event came after what the view has hurried for
+				r.progress.hurry([]string{view})
+			}
 			if r.WaitPosition(ctx, []string{view}, position) && shows(ctx) {
 				return true
 			}

@@ -103,10 +103,17 @@ func (k *Keys) Create(ctx context.Context, key NewKey) (secret string, err error
 		return "", fault.New(fault.Conflict, "key-exists", fmt.Sprintf(
 			"There is or was a key named %s, and events may name it. Choose another name.", key.Name))
 	}
+	if postgres.IsForbidden(err) {
+		return "", errNotOwner(err)
+	}
 	if err != nil {
 		return "", k.fault(fmt.Errorf("store the key %s: %w", key.Name, err))
 	}
 	return secret, nil
+}
+
+func errNotOwner(err error) error {
+	return fault.Wrap(err, fault.Forbidden, "not-the-owner", "This role may not make or revoke keys. Do it as the owner of the schema.")
 }
 
 // List gives every key there ever was, by name.
@@ -131,6 +138,9 @@ const keyStatus = `CASE
 func (k *Keys) Revoke(ctx context.Context, name string) error {
 	result, err := k.db.ExecContext(ctx,
 		`UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE name = ?`, name)
+	if postgres.IsForbidden(err) {
+		return errNotOwner(err)
+	}
 	if err != nil {
 		return k.fault(fmt.Errorf("revoke the key %s: %w", name, err))
 	}

@@ -280,6 +280,9 @@ func refusal(e *eventsourcing.Event, index int, a answer) error {
 		f.Message = fmt.Sprintf("Aggregate %s already exists, so %s cannot create it. Use a new aggregate_id.", e.AggregateID, e.Name)
 	case "aggregate-missing":
 		f.Message = fmt.Sprintf("Aggregate %s does not exist, so %s cannot change it. Create it first.", e.AggregateID, e.Name)
+		if a.version > 0 {
+			f.Message = fmt.Sprintf("Aggregate %s is of another kind, so %s cannot change it. Look for the right aggregate_id.", e.AggregateID, e.Name)
+		}
 	case "aggregate-deleted":
 		f.Message = fmt.Sprintf("Aggregate %s was deleted, so %s cannot be appended to it.", e.AggregateID, e.Name)
 	default:

@@ -125,6 +125,9 @@ func (a *Appending) conditionally(ctx context.Context, match Match, events []eve
 	case !match.holds(current):
 		conflict.Kind = fault.Precondition
 		conflict.Message = fmt.Sprintf("If-Match does not hold: aggregate %s is at version %d. Read it again and decide anew.", id, current)
+		if match.Version != nil && *match.Version == never {
+			conflict.Message = `If-Match has a weak tag (W/"…"), which matches no version. Send the tag without W/.`
+		}
 	case match.Any:
 		return a.Append(ctx, events) // what exists never ceases to, so it still holds
 	default:

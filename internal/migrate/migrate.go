@@ -217,7 +217,11 @@ func (m *Migrator) prepare(ctx context.Context) error {
 func (m *Migrator) createTables(ctx context.Context) error {
 	// Upsert is what makes bun put a unique index on the name.
 	b := bunmigrate.NewMigrator(m.db, bunmigrate.NewMigrations(), bunmigrate.WithUpsert(true))
-	if err := b.Init(ctx); err != nil {
+	err := b.Init(ctx)
+	if postgres.IsForbidden(err) {
+		return fault.Wrap(err, fault.Forbidden, "not-the-owner", "This role may not make tables in the schema. Migrate as its owner.")
+	}
+	if err != nil {
 		return postgres.Fault(fmt.Errorf("create the migration tables: %w", err))
 	}
 	return nil

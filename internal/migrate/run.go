@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"regexp"
+	"strings"
 
 	"github.com/uptrace/bun"
 	bunmigrate "github.com/uptrace/bun/migrate"
 
+	"onepg/internal/fault"
 	"onepg/internal/pause"
 	"onepg/internal/postgres"
 )
@@ -22,6 +25,9 @@ func (m *Migrator) apply(ctx context.Context, next *bunmigrate.Migration, group 
 		}
 		return nil
 	})
+	if err := m.check(next, "up"); err != nil {
+		return err
+	}
 	return m.retry(ctx, m.tries(next, ".tx.up.sql"), func() error { return next.Up(ctx, b, next) })
 }
 
@@ -37,6 +43,9 @@ func (m *Migrator) revert(ctx context.Context, next *bunmigrate.Migration) error
 		}
 		return nil
 	})
+	if err := m.check(next, "down"); err != nil {
+		return err
+	}
 	return m.retry(ctx, m.tries(next, ".tx.down.sql"), func() error { return next.Down(ctx, b, next) })
 }
 
@@ -46,6 +55,31 @@ func (m *Migrator) revert(ctx context.Context, next *bunmigrate.Migration) error
 func (m *Migrator) runner(mark bunmigrate.MigrationHook) *bunmigrate.Migrator {
 	return bunmigrate.NewMigrator(m.db, bunmigrate.NewMigrations(),
 		bunmigrate.BeforeMigration(proveLock), bunmigrate.AfterMigration(mark))
+}
+
+// comments are the lines of a file that only say something.
+var comments = regexp.MustCompile(`(?m)^\s*--.*$`)
+
+// check refuses a migration's up or down file, or a part of it, that has only
+// comments, as Create leaves it: PostgreSQL would find it empty.
+func (m *Migrator) check(next *bunmigrate.Migration, direction string) error {
+	names, err := fs.Glob(m.files, next.String()+".*"+direction+".sql")
+	if err != nil {
+		return fmt.Errorf("look for the %s file: %w", direction, err)
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(m.files, name)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		for part := range strings.SplitSeq(string(text), "--bun:split") {
+			if strings.TrimSpace(part) != "" && strings.TrimSpace(comments.ReplaceAllString(part, "")) == "" {
+				return fault.New(fault.Invalid, "migration-empty",
+					"The file "+name+" has a part without a statement. Write it, or SELECT 1; where there is nothing to do.")
+			}
+		}
+	}
+	return nil
 }
 
 // tries is how often a file may run, given the suffix of one that runs in a

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"onepg/internal/fault"
 	"onepg/internal/migrate"
 	"onepg/internal/postgres"
 	"onepg/internal/postgres/pgtest"
@@ -76,6 +77,10 @@ func TestCreateWritesAPairThatRunsLast(t *testing.T) {
 		}
 	}
 	m := migrator(t, pgtest.Empty(t), os.DirFS(dir), migrate.Options{})
+	// Nobody has written them yet.
+	if _, err := m.Up(t.Context()); !fault.Is(err, "migration-empty") || !strings.Contains(err.Error(), "20260506060809_add_phone.tx.up.sql") {
+		t.Errorf("got %v", err)
+	}
 	if pending, err := m.Pending(t.Context()); err != nil || len(pending) != 3 {
 		t.Fatal(pending, err)
 	}

@@ -27,6 +27,7 @@ const (
 	stateNotLetIn             = "28000" // no such role, or none that may log in from here
 	stateWrongPassword        = "28P01"
 	stateNoSuchDatabase       = "3D000"
+	stateNoRight              = "42501"
 	stateSerializationFailure = "40001"
 	stateCompletionUnknown    = "40003"
 	stateDeadlock             = "40P01"
@@ -74,6 +75,9 @@ func Retryable(err error) bool {
 
 // IsLockTimeout reports whether a lock was not granted within lock_timeout.
 func IsLockTimeout(err error) bool { return SQLState(err) == stateLockNotAvailable }
+
+// IsForbidden reports whether the role has no right to what it tried.
+func IsForbidden(err error) bool { return SQLState(err) == stateNoRight }
 
 // OutcomeUnknown reports whether a statement or commit that failed with err may
 // have taken effect all the same: it was sent, and the connection or the
