@@ -1,7 +1,6 @@
 -- The beginning and the end of a view's batch in one message each: it begins with
--- view_claim, and ends with its rows, view_advance and COMMIT together. So
--- view_advance has to fail where a lock is not as it should be, and cannot just
--- say so.
+-- view_claim, and ends with its rows, view_advance and COMMIT together. So a lock that
+-- is not as it should be has to be an error, and not just an answer.
 
 -- Why: see the first migration.
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
@@ -74,57 +73,21 @@ view that is halted, or of a newer revision than that of who asks.$$;
 
 --bun:split
 
--- Why it still answers: the servers of the version before ask for it, and take the
--- error for a row that the table refused, which is looked into in the same way.
-CREATE OR REPLACE FUNCTION view_advance(
-    view          text,
-    "position"    bigint,
-    aggregate_ids uuid[],
-    from_versions integer[],
-    to_versions   integer[],
-    events        integer,
-    parked        integer,
-    watch         interval,
-    tell          boolean
-) RETURNS boolean
+CREATE FUNCTION view_advanced(advanced boolean, view text) RETURNS void
 LANGUAGE plpgsql
-SET search_path FROM CURRENT
-SET enable_seqscan = off -- a plan that was made while the table was small stays
-SET jit = off
 AS $$
-#variable_conflict use_variable
 BEGIN
-    IF cardinality(aggregate_ids) > 0 THEN
-        IF EXISTS (SELECT FROM unnest(aggregate_ids, from_versions) AS n (aggregate_id, version)
-                    WHERE n.version <> coalesce((SELECT l.version FROM view_locks l
-                                                  WHERE l.view = view_advance.view AND l.aggregate_id = n.aggregate_id), 0)) THEN
-            RAISE integrity_constraint_violation USING
-                MESSAGE = format('the locks of view %s are not at the expected versions, so nothing was applied', view);
-        END IF;
-        INSERT INTO view_locks (view, aggregate_id, version)
-        SELECT view, n.aggregate_id, n.version FROM unnest(aggregate_ids, to_versions) AS n (aggregate_id, version)
-            ON CONFLICT ON CONSTRAINT view_locks_pkey DO UPDATE SET version = EXCLUDED.version;
+    IF NOT advanced THEN
+        RAISE integrity_constraint_violation USING
+            MESSAGE = format('the locks of view %s are not at the expected versions, so nothing was applied', view);
     END IF;
-    UPDATE view_positions v
-       SET "position" = view_advance."position", updated_at = clock_timestamp(),
-           watch_since  = CASE WHEN now() > v.watch_since + watch THEN now() ELSE v.watch_since END,
-           watch_events = CASE WHEN now() > v.watch_since + watch THEN 0 ELSE v.watch_events END + events,
-           watch_parked = CASE WHEN now() > v.watch_since + watch THEN 0 ELSE v.watch_parked END + parked
-     WHERE v.view = view_advance.view;
-    IF tell THEN
-        PERFORM pg_notify('views:updated', concat_ws(',', view, "position"));
-    END IF;
-    RETURN true;
 END
 $$;
-COMMENT ON FUNCTION view_advance IS
-$$Ends a batch of a view, by the transaction that holds its row of view_positions.
+COMMENT ON FUNCTION view_advanced IS
+'Fails (23000) where view_advance answered false, so that the COMMIT that was sent with it is not executed.';
 
-Moves the locks of the aggregates (parallel arrays) from one version to another, 0
-being none; fails (23000) if one of them is not where it should be. Stores the
-position, counts the events and those of them that were parked in the stretch that
-watch bounds, and tells views:updated if it shall. Answers true.$$;
+ALTER FUNCTION view_advance SET jit = off;
 
-REVOKE ALL ON FUNCTION view_claim FROM PUBLIC;
-INSERT INTO server_rights (object, privileges) VALUES ('view_claim', '{EXECUTE}');
+REVOKE ALL ON FUNCTION view_claim, view_advanced FROM PUBLIC;
+INSERT INTO server_rights (object, privileges) VALUES ('view_claim', '{EXECUTE}'), ('view_advanced', '{EXECUTE}');
 SELECT grant_server_rights();

@@ -380,7 +380,7 @@ func (b batch) apply(ctx context.Context, work []*history, r *result) ([]*EventE
 // was applied before, or was moved by somebody who does not hold the view. Like
 // everything that is written it goes with what comes next, most often COMMIT.
 func (b batch) advance(ctx context.Context, r result) error {
-	_, err := b.tx.NewRaw("SELECT view_advance(?, ?, ?::uuid[], ?::integer[], ?::integer[], ?, ?, ? * interval '1 second', ?)",
+	_, err := b.tx.NewRaw(`SELECT view_advanced(view_advance(?0, ?1, ?2::uuid[], ?3::integer[], ?4::integer[], ?5, ?6, ?7 * interval '1 second', ?8), ?0)`,
 		b.name(), r.position, pgdialect.Array(r.moves.ids), pgdialect.Array(r.moves.from), pgdialect.Array(r.moves.to),
 		r.events+len(r.parked), len(r.parked), watch.Seconds(), !b.rebuild).Exec(postgres.Later(ctx))
 	if err != nil {

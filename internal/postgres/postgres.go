@@ -13,7 +13,7 @@
 //   - [Options].PoolWait and [Acquire] bound the wait for a connection, which
 //     database/sql does not.
 //   - BEGIN travels with a transaction's first statement, and what was run [Later]
-//     with the next: behind a network of 1 ms a view's batch takes 2 ms and not 7.
+//     with the next: a view's batch is two round trips and not seven.
 //   - [InTx] repeats serialization failures and deadlocks, and never repeats
 //     what may already be committed.
 //   - [Fault] is the only translation from SQLSTATE to a fault.Error, but for what
