@@ -67,10 +67,11 @@ type result struct {
 }
 
 // moves are the locks to move, as parallel slices: each from the version before
-// the first event that was applied to that of the last.
+// the first event that was applied to that of the last, with the row that shows it.
 type moves struct {
 	ids      []uuid.UUID
 	from, to []int
+	rows     []any
 }
 
 // changed tells whether there is anything to commit.
@@ -365,6 +366,7 @@ func (b batch) apply(ctx context.Context, work []*history, r *result) ([]*EventE
 			r.moves.ids = append(r.moves.ids, h.aggregateID)
 			r.moves.from = append(r.moves.from, h.events[0].Version-1)
 			r.moves.to = append(r.moves.to, h.events[h.applied-1].Version)
+			r.moves.rows = append(r.moves.rows, h.row)
 		}
 		if h.failed != nil {
 			failures = append(failures, h.failed)

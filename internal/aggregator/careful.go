@@ -59,6 +59,7 @@ func (b batch) projectOneByOne(ctx context.Context, p projection) error {
 			return err
 		}
 		h.applied++
+		h.row = one.row
 	}
 	return nil
 }

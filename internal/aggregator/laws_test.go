@@ -77,6 +77,9 @@ func TestTheLawsFindDefects(t *testing.T) {
 		"state that is no column is lost between batches": {
 			aggregatortest.Split, aggregator.Define[forgetful, event]("things", "thing", streaks), nil,
 		},
+		"state that is no column is not what a reader sees": {
+			aggregatortest.Handed, aggregator.Define[forgetful, event]("things", "thing", streaks), nil,
+		},
 		"a fold that is not pure does not come out again":     {aggregatortest.Rebuilt, counting(), nil},
 		"a fold that counts its calls sees the kill":          {aggregatortest.Killed, counting(), nil},
 		"a fold that counts its calls sees the rebuild's":     {aggregatortest.RebuildKilled, counting(), nil},

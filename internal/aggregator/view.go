@@ -54,10 +54,11 @@ type history struct {
 	events      []eventsourcing.Recorded
 	applied     int         // how many of the events the row now shows
 	failed      *EventError // why the next one could not be applied
+	row         any         // a pointer to it; nil if there is none
 }
 
 // reset forgets an attempt to apply the history.
-func (h *history) reset() { h.applied, h.failed = 0, nil }
+func (h *history) reset() { h.applied, h.failed, h.row = 0, nil, nil }
 
 // Define makes a view whose rows are Rows and whose events are Es.
 //
@@ -90,6 +91,7 @@ func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row,
 			switch {
 			case h.applied == 0:
 			case after != nil:
+				h.row = after
 				upserts = append(upserts, after)
 			case before != nil:
 				deletes = append(deletes, h.aggregateID)

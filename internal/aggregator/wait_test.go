@@ -48,7 +48,7 @@ func TestWaitingSeesWhatAnotherReplicaDoes(t *testing.T) {
 	if ok, _ := w.waits(idle, 10*time.Second, w.receipts(id, made{}, added{1})...); !ok || w.sums()[id] != 1 {
 		t.Errorf("waited in vain: %t, sums %v", ok, w.sums())
 	}
-	if !idle.WaitVersion(t.Context(), "things", id, 2, blind) {
+	if _, shown := idle.WaitVersion(t.Context(), "things", id, 2, blind); !shown {
 		t.Error("version 2 is there and was not seen")
 	}
 }
@@ -97,7 +97,7 @@ func TestWaitingForAParkedAggregateIsInVainUntilItIsFreed(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if r.WaitVersion(ctx, "things", sick, 3, blind) {
+	if _, shown := r.WaitVersion(ctx, "things", sick, 3, blind); shown {
 		t.Error("version 3 counts as shown")
 	}
 	w.due()
@@ -170,7 +170,7 @@ func TestWaitingOnEmptyViewsIsBounded(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if r.WaitVersion(ctx, "things", uuid.New(), 1, blind) {
+	if _, shown := r.WaitVersion(ctx, "things", uuid.New(), 1, blind); shown {
 		t.Error("nobody's version counts as shown")
 	}
 }
@@ -321,7 +321,10 @@ func TestWaitingInVainAsksSeldom(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	done := make(chan bool)
-	go func() { done <- r.WaitVersion(ctx, "things", uuid.New(), 1, blind) }()
+	go func() {
+		_, shown := r.WaitVersion(ctx, "things", uuid.New(), 1, blind)
+		done <- shown
+	}()
 	for n := 1; ; n++ {
 		select {
 		case seen := <-done:

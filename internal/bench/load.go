@@ -35,7 +35,7 @@ type load struct {
 	Rate float64
 	// Watch, if not empty, is sent after each answer and has to be answered 200,
 	// and what is measured is the time this took. The id at WatchID in Request
-	// goes to WatchAt in it.
+	// goes to WatchAt in it, where that is not 0.
 	Watch            []byte
 	WatchID, WatchAt int
 	// Stream means that Request is answered by a stream of events; see follow.
@@ -259,7 +259,7 @@ func (c *client) stamp(number int) {
 		}
 		stampID(at[:uuidLength], now(), c.random)
 	}
-	if len(c.Watch) > 0 {
+	if c.WatchAt > 0 {
 		copy(c.Watch[c.WatchAt:], c.Request[c.WatchID:c.WatchID+uuidLength])
 	}
 }

@@ -13,8 +13,7 @@ import (
 // and without, when only who waits tells the program to look. What the same GET
 // takes when there is nothing to wait for is measured beside the same appends.
 func prepareVisible(ctx context.Context, s *stage) ([]subject, error) {
-	const there = 100
-	program, err := s.programWithUsers(ctx, "visible", there)
+	program, err := s.programWithUsers(ctx, "visible", 1)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +31,7 @@ func prepareVisible(ctx context.Context, s *stage) ([]subject, error) {
 		{
 			name: alone, what: "that GET, of a row that is there", unit: millis,
 			checks: []check{pacing().least(0.95)},
-			run:    s.reaching(program, normal, there),
+			run:    s.reaching(program, normal),
 		},
 		{
 			name: "visible, high rate", what: at(high), unit: millis,
@@ -52,34 +51,34 @@ const minVersion = "?min_version=1"
 
 // watching lets a few clients append and watch for their rows.
 func (s *stage) watching(program *server, rate float64) func(context.Context) (sample, error) {
-	request, marks := newRequest(http.MethodPost, "/v1/users/events", userCreated, 0)
 	// Why not a plain GET again and again: that is load of its own, and nobody
 	// has to read like that.
 	get, gap := newRequest(http.MethodGet, "/v1/users/"+freshID+minVersion, "", 0, "Prefer: wait=5")
-	return s.beside(program, rate, load{
-		Request: request, Marks: marks, Status: http.StatusCreated,
-		Watch: get, WatchID: marks[1].At, WatchAt: gap[0].At,
-	})
+	return s.beside(program, rate, get, gap[0].At)
 }
 
-// reaching lets a few clients ask for rows that are there.
-func (s *stage) reaching(program *server, rate float64, users int) func(context.Context) (sample, error) {
-	request, marks := newRequest(http.MethodGet, "/v1/users/"+storedID+keyMark+minVersion, "", users, "Prefer: wait=5")
-	return s.beside(program, rate, load{Request: request, Marks: marks, Status: http.StatusOK})
+// reaching lets the same clients ask for a row that is there, after the same appends:
+// they find the program as busy as who watches does.
+func (s *stage) reaching(program *server, rate float64) func(context.Context) (sample, error) {
+	get, _ := newRequest(http.MethodGet, "/v1/users/"+storedID+"00000001"+minVersion, "", 0, "Prefer: wait=5")
+	return s.beside(program, rate, get, 0)
 }
 
-// beside measures what a few clients do while others append at the rate.
-func (s *stage) beside(program *server, rate float64, few load) func(context.Context) (sample, error) {
+// beside measures what a request takes that a few clients send after each of their
+// appends, while others append too: at the rate, together.
+func (s *stage) beside(program *server, rate float64, watch []byte, watchAt int) func(context.Context) (sample, error) {
 	const clients, others = 16, 64
 	const watched = 100 // requests a second: watching is load too
-	few.Connections, few.Rate = clients, min(watched, rate/2)
-	// Why not shorter: one in a hundred of those measured has to be somebody.
-	few.Duration = max(s.options.Duration, 2*time.Second)
 	request, marks := newRequest(http.MethodPost, "/v1/users/events", userCreated, 0)
-	steady := load{
-		Connections: others, Request: request, Marks: marks, Status: http.StatusCreated,
-		Rate: rate - few.Rate, Duration: few.Duration,
+	few := load{
+		Connections: clients, Request: request, Marks: marks, Status: http.StatusCreated,
+		Rate: min(watched, rate/2),
+		// Why not shorter: one in a hundred of those measured has to be somebody.
+		Duration: max(s.options.Duration, 2*time.Second),
+		Watch:    watch, WatchID: marks[1].At, WatchAt: watchAt,
 	}
+	steady := few
+	steady.Connections, steady.Rate, steady.Watch, steady.WatchAt = others, rate-few.Rate, nil, 0
 	return func(context.Context) (sample, error) {
 		results, used, err := s.send(program, few, steady)
 		if err != nil {

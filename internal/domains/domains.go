@@ -49,14 +49,19 @@ type Domain struct {
 // Constructor makes a domain. It is called once at start.
 type Constructor func(Deps) Domain
 
+// WaitVersion returns true as soon as the view shows the aggregate at the version or
+// a later one, and false when ctx ends first. shows is how the domain reads the row. A
+// row that is not nil is what the view now has; see WaitVersion of aggregator.Runner.
+type WaitVersion func(
+	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) bool,
+) (row any, shown bool)
+
 // Deps are what a domain may use.
 type Deps struct {
 	// DB is for reading the domain's own views.
 	DB *bun.DB
-	// WaitVersion returns true as soon as the view shows the aggregate at the
-	// version or a later one, and false when ctx ends first. shows is how the domain
-	// reads the row; see aggregator.Runner.
-	WaitVersion func(ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) bool) bool
+	// WaitVersion waits until a view shows an aggregate at a version.
+	WaitVersion WaitVersion
 	// Past is what a domain's time travel is made from; see aggregator.PastOf.
 	Past aggregator.PastLog
 	// Append records events of the domain in the name of the request's

@@ -1,12 +1,16 @@
 package aggregatortest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 	"golang.org/x/sync/errgroup"
 
@@ -39,6 +43,7 @@ func All() map[string]Law {
 		"a rebuild killed between any statements":       RebuildKilled,
 		"two aggregators at once are as one":            Together,
 		"a version that is not the next is not applied": Refused,
+		"who waits is handed the row as it is read":     Handed,
 	}
 }
 
@@ -299,4 +304,58 @@ func Refused(c *Case) error {
 		return errors.New("a version that is not the next was accepted")
 	}
 	return c.same("refused")
+}
+
+// Handed waits for each aggregate while the view is caught up, and compares what is
+// handed over with what a reader of the table would write as JSON.
+func Handed(c *Case) error {
+	var last []struct {
+		ID      uuid.UUID `bun:"aggregate_id"`
+		Version int       `bun:"version"`
+	}
+	if err := c.DB.NewRaw("SELECT aggregate_id, version FROM view_locks WHERE view = ?", c.View.Name).Scan(c.ctx, &last); err != nil {
+		return fmt.Errorf("list the aggregates: %w", err)
+	}
+	handed := 0
+	for _, l := range last {
+		c.forget()
+		r := c.replica()
+		r.Window = 25
+		runner, caught := c.Runner(r), error(nil)
+		row, shown := runner.WaitVersion(c.ctx, c.View.Name, l.ID, l.Version, func(ctx context.Context) bool {
+			caught = runner.CatchUp(ctx)
+			return false
+		})
+		if caught != nil || !shown {
+			return fmt.Errorf("wait for version %d of %s: %t, %w", l.Version, l.ID, shown, caught)
+		}
+		if row == nil { // it came to an end
+			continue
+		}
+		handed++
+		if err := c.asRead(l.ID, row); err != nil {
+			return err
+		}
+	}
+	if stored := len(c.rows()); handed != stored {
+		return fmt.Errorf("%d rows were handed over, and %d are stored", handed, stored)
+	}
+	return nil
+}
+
+// asRead compares an aggregate's row with the stored one.
+func (c *Case) asRead(id uuid.UUID, row any) error {
+	stored := reflect.New(reflect.TypeOf(row).Elem()).Interface()
+	table := c.DB.Table(reflect.TypeOf(row))
+	err := c.DB.NewSelect().Model(stored).ModelTableExpr("? AS ?", bun.Ident(c.View.Name), table.SQLAlias).
+		Where("?.? = ?", table.SQLAlias, table.PKs[0].SQLName, id).Scan(c.ctx)
+	if err != nil {
+		return fmt.Errorf("read the row of %s: %w", id, err)
+	}
+	got, err := json.Marshal(row)
+	want, wrong := json.Marshal(stored)
+	if err != nil || wrong != nil || !bytes.Equal(got, want) {
+		return errors.Join(fmt.Errorf("handed over was %s, and read is %s", got, want), err, wrong)
+	}
+	return nil
 }

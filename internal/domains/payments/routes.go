@@ -4,8 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
+	"onepg/internal/domains"
 	"onepg/internal/fault"
 	"onepg/internal/httpapi"
 )
@@ -14,7 +13,7 @@ import (
 type queries struct {
 	payments    repository
 	past        past
-	waitVersion func(ctx context.Context, view string, id uuid.UUID, version int, shows func(context.Context) bool) bool
+	waitVersion domains.WaitVersion
 }
 
 func (q queries) register(g *httpapi.Group) {
@@ -98,7 +97,7 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Lis
 	}
 	var payment *Listed
 	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
-		return q.waitVersion(ctx, summaries, in.ID.UUID, in.MinVersion, func(ctx context.Context) bool {
+		_, shown := q.waitVersion(ctx, summaries, in.ID.UUID, in.MinVersion, func(ctx context.Context) bool {
 			row, _, err := q.payments.row(ctx, in.ID.UUID)
 			if err != nil || row == nil || row.Version < in.MinVersion {
 				return false
@@ -106,6 +105,7 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Lis
 			payment = row
 			return true
 		})
+		return shown // the customer's name is not in the view's row
 	})
 	if err == nil && payment == nil {
 		payment, _, err = q.payments.row(ctx, in.ID.UUID)

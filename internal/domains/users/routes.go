@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"onepg/internal/aggregator"
+	"onepg/internal/domains"
 	"onepg/internal/eventsourcing"
 	"onepg/internal/fault"
 	"onepg/internal/httpapi"
@@ -19,7 +20,7 @@ type queries struct {
 	past        aggregator.Past[User]
 	append      func(context.Context, []eventsourcing.Event) ([]eventsourcing.Receipt, error)
 	wait        func(context.Context, []eventsourcing.Receipt) bool
-	waitVersion func(ctx context.Context, view string, id uuid.UUID, version int, shows func(context.Context) bool) bool
+	waitVersion domains.WaitVersion
 }
 
 func (q queries) register(g *httpapi.Group) {
@@ -99,7 +100,7 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 	}
 	var user *User
 	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
-		return q.waitVersion(ctx, view, in.ID.UUID, in.MinVersion, func(ctx context.Context) bool {
+		row, shown := q.waitVersion(ctx, view, in.ID.UUID, in.MinVersion, func(ctx context.Context) bool {
 			row, _, err := q.users.row(ctx, in.ID.UUID)
 			if err != nil || row == nil || row.Version < in.MinVersion {
 				return false
@@ -107,6 +108,10 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 			user = row
 			return true
 		})
+		if written, ok := row.(*User); ok {
+			user = written
+		}
+		return shown
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,213 @@
+package aggregator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"onepg/internal/eventsourcing"
+	"onepg/internal/pause"
+)
+
+// lookInterval is how often a waiting request asks the database itself: only
+// needed when another replica moves the view and its notification is lost, and
+// when an event is parked.
+const lookInterval = 250 * time.Millisecond
+
+// nextBatch is the time for a batch that begins now, and some more: that long who waits
+// for a version only expects it, and then asks the database where it is. Why not when
+// the view has moved: the batch's own notification is often faster than its answer.
+const nextBatch = 5 * time.Millisecond
+
+// waitShare makes who waits for a version rest between two looks: for an eighth of
+// the time that it has waited already, and for lookInterval at most. An answer is
+// late by no more than that, and a long wait seldom asks the database.
+const waitShare = 8
+
+// Wait returns true as soon as each view shows each of the events, on whichever
+// replica, and false when ctx ends first. A view that has read an event but
+// parked its aggregate does not show it.
+func (r *Runner) Wait(ctx context.Context, views []string, events []eventsourcing.Receipt) bool {
+	if len(views) == 0 || len(events) == 0 {
+		return true
+	}
+	var position int64
+	for _, e := range events {
+		position = max(position, e.Position)
+	}
+	for {
+		r.progress.hurry(views)
+		if !r.WaitPosition(ctx, views, position) {
+			return false
+		}
+		if shown, err := r.shown(ctx, views, events); shown && err == nil {
+			return true
+		}
+		if !pause.For(ctx, lookInterval) {
+			return false
+		}
+		r.refresh(ctx, views, r.progress.correct)
+	}
+}
+
+// WaitPosition returns true as soon as each view is believed to have read the
+// log up to the position, and false when ctx ends first.
+//
+// Why Wait begins with it: a thousand requests that wait for the same
+// batch ask the database once each, when there is something to see. By itself it
+// makes no view hurry: a stream, which waits all the time, would never let it rest.
+func (r *Runner) WaitPosition(ctx context.Context, views []string, position int64) bool {
+	return r.waitPosition(ctx, views, position, nil)
+}
+
+// waitPosition is WaitPosition, or returns false when something else has happened.
+func (r *Runner) waitPosition(ctx context.Context, views []string, position int64, other <-chan struct{}) bool {
+	look := time.NewTicker(lookInterval)
+	defer look.Stop()
+	for {
+		ok, moved := r.progress.reached(views, position)
+		if ok {
+			return true
+		}
+		select {
+		case <-moved:
+		case <-look.C:
+			r.refresh(ctx, views, r.progress.advance)
+		case <-other:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// Position reads how far the view has read the log, on whichever replica, as
+// [View.Position] does. Where a notification said more it lied, and whoever waits
+// is not woken by it again.
+func (r *Runner) Position(ctx context.Context, v View) (int64, error) {
+	believed := r.progress.position(v.Name)
+	position, err := v.Position(ctx, r.reader)
+	if err == nil {
+		r.progress.disprove(v.Name, believed, position)
+	}
+	return position, err
+}
+
+// shown asks view_locks, which moves with the rows: the number of events that
+// some view does not show has to be zero.
+func (r *Runner) shown(ctx context.Context, views []string, events []eventsourcing.Receipt) (bool, error) {
+	newest := make(map[uuid.UUID]int, len(events))
+	for _, e := range events {
+		newest[e.AggregateID] = max(newest[e.AggregateID], e.Version)
+	}
+	ids, versions := make([]uuid.UUID, 0, len(newest)), make([]int, 0, len(newest))
+	for id, version := range newest {
+		ids, versions = append(ids, id), append(versions, version)
+	}
+	var missing int
+	err := r.reader.NewRaw(`SELECT count(*)
+	   FROM unnest(?::uuid[], ?::integer[]) AS e (aggregate_id, version) CROSS JOIN unnest(ARRAY[?]) AS v (name)
+	   LEFT JOIN view_locks l ON l.view = v.name AND l.aggregate_id = e.aggregate_id
+	  WHERE coalesce(l.version, 0) < e.version`, pgdialect.Array(ids), pgdialect.Array(versions), bun.List(views)).Scan(ctx, &missing)
+	if err != nil {
+		return false, fmt.Errorf("ask whether %d views show %d events: %w", len(views), len(events), err)
+	}
+	return missing == 0, nil
+}
+
+// WaitVersion returns true as soon as the view has applied the aggregate's
+// version or a later one, on whichever replica, and false when ctx ends first.
+// The event need not be recorded yet.
+//
+// shows is how the caller reads the row, and whether that shows the version. It is
+// asked first, because mostly there is nothing to wait for. Of a row that was deleted
+// it cannot know.
+//
+// Where this process applied the version while it was waited for, row is what it
+// wrote, a pointer to the view's Row that others may have too; else it is nil, and
+// the caller reads the row.
+func (r *Runner) WaitVersion(
+	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) bool,
+) (row any, shown bool) {
+	x := r.expected.expect(aggregateIn{view, aggregateID}, version)
+	defer r.expected.forget(x)
+	began, views := now(), []string{view}
+	r.progress.hurry(views) // it can work while this one looks
+	if shows(ctx) {
+		return nil, true
+	}
+	x.wait(ctx, nextBatch)
+	look := time.NewTicker(lookInterval)
+	defer look.Stop()
+	for early := false; !x.isMet(); early = true {
+		_, moved := r.progress.reached(nil, 0)
+		applied, position := r.applied(ctx, x)
+		switch {
+		case applied >= version:
+			return nil, true
+		case position > 0:
+			if early { // the event came after what the view has hurried for
+				r.progress.hurry(views)
+			}
+			return r.waitRecorded(ctx, x, position, shows)
+		}
+		select {
+		case <-x.met:
+		case <-moved:
+			// Why: a thousand that wait in vain would ask at every batch.
+			pause.For(ctx, min(now().Sub(began)/waitShare, lookInterval))
+		case <-look.C:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+	return x.row, true
+}
+
+// waitRecorded is WaitVersion for an event that is at a position of the log.
+func (r *Runner) waitRecorded(ctx context.Context, x *expectation, position int64, shows func(context.Context) bool) (row any, shown bool) {
+	views := []string{x.of.view}
+	reached := r.waitPosition(ctx, views, position, x.met)
+	if x.isMet() {
+		return x.row, true
+	}
+	if reached && shows(ctx) {
+		return nil, true
+	}
+	event := eventsourcing.Receipt{AggregateID: x.of.id, Version: x.version, Position: position}
+	return nil, r.Wait(ctx, views, []eventsourcing.Receipt{event})
+}
+
+// applied gives the version that is applied of what is expected, and the position of
+// the one that is expected: 0 while there is none, or no answer.
+func (r *Runner) applied(ctx context.Context, x *expectation) (applied int, position int64) {
+	err := r.reader.NewRaw(`SELECT
+	   coalesce((SELECT l.version FROM view_locks l WHERE l.view = ?0 AND l.aggregate_id = ?1), 0),
+	   coalesce((SELECT e."position" FROM events e WHERE e.aggregate_id = ?1 AND e.version = ?2), 0)`,
+		x.of.view, x.of.id, x.version).Scan(ctx, &applied, &position)
+	if err != nil {
+		return 0, 0
+	}
+	return applied, position
+}
+
+// refresh notes the positions as they are committed. A failure leaves them as
+// they were: whoever waits asks again.
+func (r *Runner) refresh(ctx context.Context, views []string, note func(view string, position int64)) {
+	var rows []struct {
+		View     string `bun:"view"`
+		Position int64  `bun:"position"`
+	}
+	err := r.reader.NewSelect().Table("view_positions").Column("view", "position").
+		Where("view IN (?)", bun.List(views)).Scan(ctx, &rows)
+	if err != nil {
+		return
+	}
+	for _, row := range rows {
+		note(row.View, row.Position)
+	}
+}
