@@ -244,13 +244,13 @@ func (r *Runner) live(v View) job {
 // that was not as presumed, or whose rows the database refuses, is run again to
 // find out why.
 func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Context) (result, error)) (result, error) {
-	start := now()
+	start, name := now(), j.batch.name()
+	defer r.progress.hold(name)()
 	res, err := j.run(ctx, step)
 	if !j.batch.careful && (isRefusedRow(err) || errors.Is(err, errUnforeseen)) {
 		j.batch.careful = true
 		res, err = j.run(ctx, step)
 	}
-	name := j.batch.name()
 	if err != nil {
 		return res, fmt.Errorf("batch of view %s: %w", name, err)
 	}

@@ -18,9 +18,9 @@ import (
 // when an event is parked.
 const lookInterval = 250 * time.Millisecond
 
-// nextBatch is the time for a batch that begins now, and some more: that long who waits
-// for a version only expects it, and then asks the database where it is. Why not when
-// the view has moved: the batch's own notification is often faster than its answer.
+// nextBatch is the time for a batch that begins now, and some more: who waits for a
+// version asks the database where it is when the view has moved without it, and at the
+// latest after this.
 const nextBatch = 5 * time.Millisecond
 
 // waitShare makes who waits for a version rest between two looks: for an eighth of
@@ -136,11 +136,14 @@ func (r *Runner) WaitVersion(
 	x := r.expected.expect(aggregateIn{view, aggregateID}, version)
 	defer r.expected.forget(x)
 	began, views := now(), []string{view}
+	before := r.progress.position(view)
 	r.progress.hurry(views) // it can work while this one looks
 	if shows(ctx) {
 		return nil, true
 	}
-	x.wait(ctx, nextBatch)
+	soon, cancel := context.WithTimeout(ctx, nextBatch)
+	defer cancel()
+	r.waitPosition(soon, views, before+1, x.met)
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
 	for early := false; !x.isMet(); early = true {
