@@ -289,7 +289,7 @@ other programs to read; that is not to be imported either.`,
 		defer bar.end()
 		o := eventstore.ExportOptions{Progress: bar.positions("exported")}
 		if *newest {
-			o.Change = tools.Newest
+			o.Change = tools.Registry.Upcast
 		}
 		_, err = tools.Export(c.Context(), out, *filter, o)
 		return err

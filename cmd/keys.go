@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"onepg/internal/app"
 	"onepg/internal/auth"
@@ -24,7 +23,7 @@ type keysDeps struct {
 	// open gives the keys, and what to call when done with them.
 	open func(*cobra.Command) (*auth.Keys, func() error, error)
 	// scopes lists those that some route asks for.
-	scopes func() (auth.Scopes, error)
+	scopes func(*cobra.Command) (auth.Scopes, error)
 }
 
 // keyringDeps says what the keys commands work with.
@@ -41,10 +40,8 @@ func keyringDeps() keysDeps {
 			}
 			return auth.NewKeys(db, slog.New(slog.DiscardHandler)), func() error { return errors.Join(db.Close(), database.Close()) }, nil
 		},
-		scopes: func() (auth.Scopes, error) {
-			flags := pflag.NewFlagSet("app", pflag.ContinueOnError)
-			config.Flags(flags)
-			settings, err := config.Load(flags)
+		scopes: func(c *cobra.Command) (auth.Scopes, error) {
+			settings, err := config.Load(c.Flags())
 			if err != nil {
 				return nil, err
 			}
@@ -92,9 +89,9 @@ includes views:read. "<domain>:admin" includes all of a domain.`,
 	for _, name := range []string{"name", "scope"} {
 		_ = create.MarkFlagRequired(name) // it fails only for a flag that does not exist
 	}
-	create.PreRunE = func(*cobra.Command, []string) error {
+	create.PreRunE = func(c *cobra.Command, _ []string) error {
 		key.Scopes = auth.Scopes(scopes).Sorted()
-		return deps.checkScopes(key.Scopes)
+		return deps.checkScopes(c, key.Scopes)
 	}
 	create.RunE = deps.run(func(c *cobra.Command, keys *auth.Keys, _ []string) error {
 		secret, err := keys.Create(c.Context(), key)
@@ -109,8 +106,8 @@ includes views:read. "<domain>:admin" includes all of a domain.`,
 
 // checkScopes refuses what no route asks for: a slip of the pen would otherwise
 // be found out by a caller who is refused.
-func (d keysDeps) checkScopes(wanted auth.Scopes) error {
-	known, err := d.scopes()
+func (d keysDeps) checkScopes(c *cobra.Command, wanted auth.Scopes) error {
+	known, err := d.scopes(c)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"onepg/internal/auth"
+	"onepg/internal/config"
 	"onepg/internal/fault"
 	"onepg/internal/postgres"
 	"onepg/internal/postgres/pgtest"
@@ -30,6 +31,7 @@ func keysRunner(t *testing.T) func(args ...string) (out, errs string, err error)
 	return func(args ...string) (string, string, error) {
 		var out, errs bytes.Buffer
 		command := newKeys(deps)
+		config.Flags(command.PersistentFlags())
 		command.SilenceErrors, command.SilenceUsage = true, true
 		command.SetOut(&out)
 		command.SetErr(&errs)

@@ -25,7 +25,7 @@
 // 2,000 events/s waited a third longer.
 //
 // Who waits for a version in the same process is handed the row when the batch has
-// committed, and asks the database nothing: see expected.
+// committed, and asks for it no more: see expected.
 //
 // # Guarantees
 //

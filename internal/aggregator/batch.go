@@ -55,7 +55,7 @@ type result struct {
 	position int64                    // and after
 	head     int64                    // how far it may go: the log's last position when the batch began
 	waiting  bool                     // some aggregates are parked
-	ahead    []eventsourcing.Recorded // what was read with the claim
+	claimed  []eventsourcing.Recorded // what was read with the claim
 	applied  map[string]int           // how many events were applied, by name
 	events   int                      // and in all
 	moves    moves                    // of the locks
@@ -99,35 +99,40 @@ func (b batch) name() string {
 
 // run applies the next window of the log. A rebuild has read it ahead, if it could.
 func (b batch) run(ctx context.Context) (result, error) {
-	ahead := b.window
+	most := b.window
 	if b.rebuild {
-		ahead = 0
+		most = 0
 	}
-	r, err := b.claim(ctx, ahead)
+	r, err := b.claim(ctx, most)
 	switch {
 	case err != nil || r.standing != ready || r.position >= r.head:
 		return r, err
 	case b.rebuild:
 		return r, b.fill(ctx, &r)
 	default:
-		return r, b.take(ctx, &r, r.ahead)
+		return r, b.take(ctx, &r, r.claimed)
 	}
 }
 
 // fill reads the window after r.position and takes it.
 func (b batch) fill(ctx context.Context, r *result) error {
-	events, err := b.read(ctx, b.tx, LogRange{
-		Aggregate: b.view.Aggregate, After: r.position, UpTo: min(r.head, r.position+b.window), PayloadBudget: payloadBudget,
-	})
+	events, err := b.read(ctx, b.tx, b.next(*r))
 	if err != nil {
 		return err
 	}
 	return b.take(ctx, r, events)
 }
 
+// next is the window after r.position.
+func (b batch) next(r result) LogRange {
+	return LogRange{
+		Aggregate: b.view.Aggregate, After: r.position, UpTo: min(r.head, r.position+b.window), PayloadBudget: payloadBudget,
+	}
+}
+
 // take applies the events of the window after r.position and advances.
 func (b batch) take(ctx context.Context, r *result, events []eventsourcing.Recorded) error {
-	upTo := min(r.head, r.position+b.window)
+	upTo := b.next(*r).UpTo
 	if overBudget(events) {
 		upTo = events[len(events)-1].Position
 	}
@@ -220,7 +225,7 @@ func (b batch) claimed(rows *sql.Rows) (r result, err error) {
 		if err := rows.Scan(append(unused[:5:5], eventsourcing.Columns(&e)...)...); err != nil {
 			return r, err //nolint:wrapcheck // as above
 		}
-		r.ahead = append(r.ahead, e)
+		r.claimed = append(r.claimed, e)
 		size += len(e.Payload)
 	}
 	return r, rows.Err() //nolint:wrapcheck // as above

@@ -1,8 +1,10 @@
 package aggregator
 
 import (
+	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -38,6 +40,17 @@ func (x *expectation) isMet() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// wait returns when the expectation is met, and else after the time or with ctx.
+func (x *expectation) wait(ctx context.Context, most time.Duration) {
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case <-x.met:
+	case <-late.C:
+	case <-ctx.Done():
 	}
 }
 

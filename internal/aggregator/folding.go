@@ -42,7 +42,8 @@ func foldingOf[Row, E any](evolve eventsourcing.Evolve[Row, E]) func(string, *ev
 		rows := make(map[uuid.UUID]*Row)
 		return Folding{
 			Add: func(e eventsourcing.Recorded) error {
-				next, err := step(rows[e.AggregateID], e, evolve, projection{read: registry.Read})
+				newest, payload, broken := registry.Read(e)
+				next, err := step(rows[e.AggregateID], newest, payload, broken, evolve)
 				if err != nil {
 					return &EventError{Event: e, Err: err}
 				}

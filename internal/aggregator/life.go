@@ -66,8 +66,8 @@ type caught struct {
 }
 
 // idle lets the view rest that was worked on for so long, and then wait to be woken.
-// Somebody who waits for it ends both: what they wait for is recorded, so they need
-// no notification. Where another replica has it, that may have begun before what this
+// Somebody who waits for it ends both: what they wait for is mostly recorded, so they
+// need no notification. Where another replica has it, that may have begun before what this
 // one was woken for, so it looks again.
 func (c caught) idle(ctx context.Context, wake, wanted <-chan struct{}, worked time.Duration) {
 	switch {

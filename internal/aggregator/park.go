@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,9 +48,7 @@ type parkedRow struct {
 
 	View        string    `bun:"view,pk"`
 	AggregateID uuid.UUID `bun:"aggregate_id,pk"`
-	EventID     uuid.UUID `bun:"event_id"`
 	Position    int64     `bun:"position"`
-	Attempts    int       `bun:"attempts"`
 }
 
 // park sets aggregates aside whose next event failed. Their later events wait
@@ -179,16 +178,14 @@ func (b batch) reapply(ctx context.Context, p parkedRow, work []*history, rest *
 		return err
 	}
 	r.retried++
-	for _, h := range work { // there is one, or none where the log is not that of the view
+	for _, h := range work {
 		if err := h.skip(locked[h.aggregateID]); err != nil {
 			return fmt.Errorf("view %s: %w", b.view.Name, err)
 		}
-		if len(h.events) == 0 {
-			continue
-		}
-		if failures, err := b.apply(ctx, work, r); err != nil || len(failures) > 0 {
-			return err
-		}
+	}
+	work = slices.DeleteFunc(work, func(h *history) bool { return len(h.events) == 0 })
+	if failures, err := b.apply(ctx, work, r); err != nil || len(failures) > 0 {
+		return err
 	}
 	if rest == nil {
 		_, err = b.tx.NewDelete().Model(&p).WherePK().Exec(ctx)

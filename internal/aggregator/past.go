@@ -76,8 +76,7 @@ func PastOf[Row, E any](aggregate string, evolve eventsourcing.Evolve[Row, E], l
 	return Past[Row]{
 		aggregate: aggregate, log: log, marks: new(marks[Row]),
 		apply: func(row *Row, e eventsourcing.Recorded, payload any, broken error) (*Row, error) {
-			read := func(eventsourcing.Recorded) (eventsourcing.Recorded, any, error) { return e, payload, broken }
-			return step(row, e, evolve, projection{read: read})
+			return step(row, e, payload, broken, evolve)
 		},
 	}
 }

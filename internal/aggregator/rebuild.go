@@ -207,9 +207,7 @@ func (r *Runner) fillAndSwap(ctx context.Context, v View, progress Progress) err
 		}
 		progress(res.position, res.head)
 		if res.head-res.position > handOver {
-			ahead.start(ctx, LogRange{
-				Aggregate: v.Aggregate, After: res.position, UpTo: min(res.head, res.position+rebuildWindow), PayloadBudget: payloadBudget,
-			})
+			ahead.start(ctx, filling.batch.next(res))
 			continue
 		}
 		if !indexed {

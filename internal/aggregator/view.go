@@ -111,7 +111,8 @@ func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row,
 func fold[Row, E any](row *Row, h *history, evolve eventsourcing.Evolve[Row, E], p projection) *Row {
 	for _, e := range h.events {
 		began := now()
-		next, err := step(row, e, evolve, p)
+		newest, payload, broken := p.read(e)
+		next, err := step(row, newest, payload, broken, evolve)
 		p.took[e.Name] += time.Since(began)
 		if err != nil {
 			h.failed = &EventError{Event: e, Err: err}
@@ -123,21 +124,23 @@ func fold[Row, E any](row *Row, h *history, evolve eventsourcing.Evolve[Row, E],
 	return row
 }
 
-func step[Row, E any](row *Row, e eventsourcing.Recorded, evolve eventsourcing.Evolve[Row, E], p projection) (next *Row, err error) {
+// step applies an event, unless it could not be read.
+func step[Row, E any](
+	row *Row, e eventsourcing.Recorded, payload any, broken error, evolve eventsourcing.Evolve[Row, E],
+) (next *Row, err error) {
+	if broken != nil {
+		return nil, broken
+	}
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("panic: %v", cause)
 		}
 	}()
-	e, decoded, err := p.read(e)
-	if err != nil {
-		return nil, err
-	}
-	payload, ok := decoded.(E)
+	event, ok := payload.(E)
 	if !ok {
-		return nil, fmt.Errorf("payload %T is none of the events that %s folds", decoded, reflect.TypeFor[Row]())
+		return nil, fmt.Errorf("payload %T is none of the events that %s folds", payload, reflect.TypeFor[Row]())
 	}
-	return evolve(row, payload, e)
+	return evolve(row, event, e)
 }
 
 // EventError says which event a view could not apply, and why.

@@ -24,8 +24,9 @@ const lookInterval = 250 * time.Millisecond
 const nextBatch = 5 * time.Millisecond
 
 // waitShare makes who waits for a version rest between two looks: for an eighth of
-// the time that it has waited already, and for lookInterval at most. An answer is
-// late by no more than that, and a long wait seldom asks the database.
+// the time that it has waited already, and for lookInterval at most. What another
+// replica applies is answered late by no more than that, and a long wait seldom asks
+// the database.
 const waitShare = 8
 
 // Wait returns true as soon as each view shows each of the events, on whichever
@@ -124,8 +125,8 @@ func (r *Runner) shown(ctx context.Context, views []string, events []eventsourci
 // The event need not be recorded yet.
 //
 // shows is how the caller reads the row, and whether that shows the version. It is
-// asked first, because mostly there is nothing to wait for. Of a row that was deleted
-// it cannot know.
+// asked first, because mostly there is nothing to wait for, and again when another
+// replica should have applied it. Of a row that was deleted it cannot know.
 //
 // Where this process applied the version while it was waited for, row is what it
 // wrote, a pointer to the view's Row that others may have too; else it is nil, and
@@ -146,14 +147,14 @@ func (r *Runner) WaitVersion(
 	r.waitPosition(soon, views, before+1, x.met)
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
-	for early := false; !x.isMet(); early = true {
-		_, moved := r.progress.reached(nil, 0)
+	for again := false; !x.isMet(); again = true {
+		moved := r.progress.change()
 		applied, position := r.applied(ctx, x)
 		switch {
 		case applied >= version:
 			return nil, true
 		case position > 0:
-			if early { // the event came after what the view has hurried for
+			if again { // the event came after what the view has hurried for
 				r.progress.hurry(views)
 			}
 			return r.waitRecorded(ctx, x, position, shows)
@@ -162,7 +163,7 @@ func (r *Runner) WaitVersion(
 		case <-x.met:
 		case <-moved:
 			// Why: a thousand that wait in vain would ask at every batch.
-			pause.For(ctx, min(now().Sub(began)/waitShare, lookInterval))
+			x.wait(ctx, min(now().Sub(began)/waitShare, lookInterval))
 		case <-look.C:
 		case <-ctx.Done():
 			return nil, false

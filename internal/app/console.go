@@ -10,7 +10,6 @@ import (
 	"onepg/internal/auth"
 	"onepg/internal/console"
 	"onepg/internal/domains"
-	"onepg/internal/eventstore"
 	"onepg/internal/httpapi"
 )
 
@@ -19,7 +18,7 @@ func (a *App) console(p parts) error {
 	o := console.Options{
 		Log: a.log, Registry: a.registry, Views: a.views, Access: access{a.guard}, Events: a.events,
 		Append: a.record, Clock: now, Version: a.options.Version,
-		Size: func(ctx context.Context) (eventstore.Size, error) { return a.log.Size(ctx) },
+		Size: a.log.Size,
 	}
 	for _, d := range p.domains {
 		shown, err := a.inConsole(d)

@@ -20,8 +20,9 @@ import (
 
 // record appends events in the name of the request.
 func (a *App) record(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
+	actor := auth.Actor(ctx)
 	for i := range events {
-		events[i].Actor = auth.Actor(ctx)
+		events[i].Actor = actor
 	}
 	return a.log.Append(ctx, events)
 }
@@ -71,9 +72,7 @@ func (l logReader) Event(ctx context.Context, id uuid.UUID) (eventsourcing.Recor
 // newest is the event in its newest schema version. One that cannot be lifted
 // here, because a newer program recorded it, is shown as it is.
 func (l logReader) newest(e eventsourcing.Recorded) eventsourcing.Recorded {
-	if newest, err := l.registry.Upcast(e); err == nil {
-		return newest
-	}
+	e, _ = l.registry.Upcast(e)
 	return e
 }
 

@@ -88,9 +88,8 @@ func (a *App) routes(p parts) error {
 			group.Appends(httpapi.Appending{
 				Types:  d.Events,
 				Limits: eventLimits(c),
-				Append: a.log.Append,
+				Append: a.record,
 				Wait:   a.waitFor(d),
-				Actor:  auth.Actor,
 			})
 		}
 		d.Routes(group)

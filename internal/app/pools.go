@@ -22,7 +22,7 @@ type pools struct {
 	listen  *bun.DB // straight to the server: one connection listens, one proves it
 }
 
-// writerConns is one per flusher of the log, and one more so that a batch is
+// writerConns is one for the log's flusher, and one more so that a batch is
 // repeated on a fresh connection when the old one hangs.
 const writerConns = 2
 

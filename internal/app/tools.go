@@ -96,12 +96,6 @@ func (t *Tools) Verify(ctx context.Context, o verify.Options) (*verify.Report, e
 	return verify.Run(ctx, o)
 }
 
-// Newest lifts an event to its newest schema version, for an export that other
-// programs read.
-func (t *Tools) Newest(e eventsourcing.Recorded) (eventsourcing.Recorded, error) {
-	return t.Registry.Upcast(e)
-}
-
 // Export writes the log; see eventstore.Export.
 func (t *Tools) Export(ctx context.Context, w io.Writer, q eventstore.Query, o eventstore.ExportOptions) (int64, error) {
 	return eventstore.Export(ctx, t.DB, w, q, o)

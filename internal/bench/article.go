@@ -71,7 +71,6 @@ func (p Program) serveArticle(answers *json.Encoder) func(context.Context) error
 			Types:  p.eventsOf("users"),
 			Limits: httpapi.EventLimits{PayloadBytes: limits.PayloadBytes, Events: limits.BatchEvents, Depth: limits.JSONDepth},
 			Append: article{db}.insert,
-			Actor:  func(context.Context) string { return "anonymous" },
 		})
 		var lc net.ListenConfig
 		socket, err := lc.Listen(ctx, "tcp", p.Config.Addr)
@@ -113,7 +112,7 @@ type articleEvent struct {
 func (a article) insert(ctx context.Context, events []eventsourcing.Event) ([]eventsourcing.Receipt, error) {
 	receipts := make([]eventsourcing.Receipt, len(events))
 	for i, e := range events {
-		row := articleEvent{ID: e.ID, AggregateID: e.AggregateID, Name: e.Name, Payload: string(e.Payload), Actor: e.Actor}
+		row := articleEvent{ID: e.ID, AggregateID: e.AggregateID, Name: e.Name, Payload: string(e.Payload), Actor: "anonymous"}
 		if _, err := a.db.NewInsert().Model(&row).Returning(`"position", recorded_at`).Exec(ctx); err != nil {
 			return nil, postgres.Fault(fmt.Errorf("insert event %s: %w", e.ID, err))
 		}

@@ -123,51 +123,45 @@ func (r *Registry) Lookup(name string) (EventType, bool) {
 	return t, ok
 }
 
-// Upcast gives the event with its payload in the newest schema version. It
-// wraps ErrUnknown when the name or the version is not known here.
-func (r *Registry) Upcast(e Recorded) (Recorded, error) {
+// Upcast gives the event with its payload in the newest schema version, and as it is
+// where that fails. The error wraps ErrUnknown when the name or the version is not
+// known here; a panic of an upcaster is an error of that event.
+func (r *Registry) Upcast(e Recorded) (newest Recorded, err error) {
+	defer rescue(e, &newest, &err)
 	t, ok := r.byName[e.Name]
 	if !ok || e.SchemaVersion < 1 || e.SchemaVersion > t.SchemaVersion() {
 		return e, fmt.Errorf("%w %s version %d at position %d", ErrUnknown, e.Name, e.SchemaVersion, e.Position)
 	}
+	newest = e
 	for _, step := range t.Upcasts[e.SchemaVersion-1:] {
-		payload, err := step(e.Payload)
+		payload, err := step(newest.Payload)
 		if err != nil {
-			return e, fmt.Errorf("upcast %s from version %d at position %d: %w", e.Name, e.SchemaVersion, e.Position, err)
+			return e, fmt.Errorf("upcast %s from version %d at position %d: %w", e.Name, newest.SchemaVersion, e.Position, err)
 		}
-		e.Payload = payload
-		e.SchemaVersion++
+		newest.Payload = payload
+		newest.SchemaVersion++
 	}
-	return e, nil
+	return newest, nil
 }
 
-// Decode gives the event's payload as the Go struct of its newest schema
-// version. It wraps ErrUnknown as Upcast does.
-func (r *Registry) Decode(e Recorded) (any, error) {
-	e, err := r.Upcast(e)
-	if err != nil {
-		return nil, err
-	}
-	payload, err := r.byName[e.Name].decode(e.Payload)
-	if err != nil {
-		return nil, fmt.Errorf("decode %s at position %d: %w", e.Name, e.Position, err)
-	}
-	return payload, nil
-}
-
-// Read lifts the event to its newest schema version and decodes its payload. It
-// wraps ErrUnknown as Upcast does; a panic of an upcaster is an error of that
-// event.
+// Read lifts the event as Upcast does, and decodes its payload: the Go struct of its
+// newest schema version.
 func (r *Registry) Read(e Recorded) (newest Recorded, payload any, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			newest, payload, err = e, nil, fmt.Errorf("upcast %s: panic: %v", e.Name, cause)
-		}
-	}()
-	if newest, err = r.Upcast(e); err == nil {
-		payload, err = r.Decode(newest)
+	defer rescue(e, &newest, &err)
+	if newest, err = r.Upcast(e); err != nil {
+		return newest, nil, err
 	}
-	return newest, payload, err
+	if payload, err = r.byName[e.Name].decode(newest.Payload); err != nil {
+		return newest, nil, fmt.Errorf("decode %s at position %d: %w", e.Name, e.Position, err)
+	}
+	return newest, payload, nil
+}
+
+// rescue makes a panic of the event's own code an error of the event.
+func rescue(e Recorded, newest *Recorded, err *error) {
+	if cause := recover(); cause != nil {
+		*newest, *err = e, fmt.Errorf("read %s at position %d: panic: %v", e.Name, e.Position, cause)
+	}
 }
 
 func isIdentifier(s string) bool {

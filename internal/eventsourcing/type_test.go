@@ -35,7 +35,7 @@ func TestOldEventsComeOutNew(t *testing.T) {
 	}
 	for version, payload := range map[int]string{1: `{"who":"Ada"}`, 2: `{"name":"Ada"}`} {
 		old := eventsourcing.Recorded{Name: "person.greeted", SchemaVersion: version, Payload: json.RawMessage(payload)}
-		got, err := registry.Decode(old)
+		_, got, err := registry.Read(old)
 		if err != nil || got != any(greeted{Name: "Ada"}) {
 			t.Errorf("version %d: %+v, %v", version, got, err)
 		}
@@ -43,6 +43,23 @@ func TestOldEventsComeOutNew(t *testing.T) {
 		if err != nil || lifted.SchemaVersion != 2 || string(lifted.Payload) != `{"name":"Ada"}` {
 			t.Errorf("version %d: lifted to %+v, %v", version, lifted, err)
 		}
+	}
+}
+
+func TestAnUpcasterThatPanicsIsAnErrorOfItsEvent(t *testing.T) {
+	t.Parallel()
+	panics := eventsourcing.Type[greeted]("person.greeted", eventsourcing.Creates,
+		eventsourcing.Upcasts(func(json.RawMessage) (json.RawMessage, error) { panic("no such person") }))
+	registry, err := eventsourcing.NewRegistry(panics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := eventsourcing.Recorded{Name: "person.greeted", SchemaVersion: 1, Position: 7, Payload: json.RawMessage(`{}`)}
+	if newest, err := registry.Upcast(e); err == nil || newest.SchemaVersion != 1 || !strings.Contains(err.Error(), "no such person") {
+		t.Errorf("lifted to %+v, %v", newest, err)
+	}
+	if _, payload, err := registry.Read(e); err == nil || payload != nil {
+		t.Errorf("read as %v, %v", payload, err)
 	}
 }
 
@@ -57,12 +74,12 @@ func TestWhatANewerProgramRecordedIsUnknown(t *testing.T) {
 		{Name: "person.greeted", SchemaVersion: 0},
 		{Name: "person.promoted", SchemaVersion: 1},
 	} {
-		if _, err := registry.Decode(e); !errors.Is(err, eventsourcing.ErrUnknown) {
+		if _, _, err := registry.Read(e); !errors.Is(err, eventsourcing.ErrUnknown) {
 			t.Errorf("%s version %d: %v, want ErrUnknown", e.Name, e.SchemaVersion, err)
 		}
 	}
 	broken := eventsourcing.Recorded{Name: "person.greeted", SchemaVersion: 1, Payload: json.RawMessage("{")}
-	if _, err := registry.Decode(broken); err == nil || errors.Is(err, eventsourcing.ErrUnknown) {
+	if _, _, err := registry.Read(broken); err == nil || errors.Is(err, eventsourcing.ErrUnknown) {
 		t.Errorf("a payload that does not decode: %v, want an error of its own", err)
 	}
 }

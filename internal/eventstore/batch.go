@@ -297,7 +297,7 @@ func isDataException(err error) bool { return strings.HasPrefix(postgres.SQLStat
 
 func translate(err error) error {
 	if isDataException(err) {
-		return fault.Wrap(err, fault.Invalid, "validation-failed", "PostgreSQL cannot store this payload.")
+		return fault.Wrap(err, fault.Invalid, "validation-failed", "PostgreSQL cannot store the payload or the metadata of an event in this request. Send its events one by one to find it.")
 	}
 	return postgres.Fault(err)
 }

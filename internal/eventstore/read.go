@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -64,16 +63,11 @@ func ReadFrom(ctx context.Context, db bun.IDB, q Query) ([]eventsourcing.Recorde
 
 // scan takes rows as they come. Why by hand: a rebuild reads the whole log, and
 // finding each column's field by its name costs as much as the query.
-func scan(ctx context.Context, s *bun.SelectQuery, budget int) ([]eventsourcing.Recorded, error) {
+func scan(ctx context.Context, s *bun.SelectQuery, budget int) (events []eventsourcing.Recorded, err error) {
 	rows, err := s.Rows(ctx)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the callers say what they were reading
 	}
-	return collect(rows, budget)
-}
-
-// collect is scan of an answer that has begun.
-func collect(rows *sql.Rows, budget int) (events []eventsourcing.Recorded, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	events, size := []eventsourcing.Recorded{}, 0
 	for (budget == 0 || size < budget) && rows.Next() {

@@ -23,8 +23,6 @@ type Appending struct {
 	// Wait returns true as soon as every view of the domain shows the events,
 	// and false when ctx ends first.
 	Wait func(context.Context, []eventsourcing.Receipt) bool
-	// Actor names the credential of a request.
-	Actor func(context.Context) string
 }
 
 // Appends registers POST /v1/<domain>/events for the events that clients may
@@ -71,9 +69,8 @@ func (a *Appending) serve(c *gin.Context, in *intake) error {
 		return err
 	}
 	ctx := c.Request.Context()
-	actor, given := a.Actor(ctx), requestOf(ctx).circumstances
+	given := requestOf(ctx).circumstances
 	for i := range events {
-		events[i].Actor = actor
 		events[i].Metadata = withCircumstances(events[i].Metadata, given)
 	}
 	receipts, err := a.conditionally(ctx, match, events)

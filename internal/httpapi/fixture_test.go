@@ -173,12 +173,10 @@ func (f *fixture) list(_ context.Context, in *listInput) (*httpapi.Listing[thing
 	}), nil
 }
 
-func (f *fixture) item(_ context.Context, in *itemInput) (*httpapi.Versioned[thing], error) {
+func (f *fixture) item(ctx context.Context, in *itemInput) (*httpapi.Versioned[thing], error) {
 	at := time.Date(2026, 11, 21, 4, 4, 5, 120_000_999, time.FixedZone("CET", 3600))
 	out := httpapi.NewVersioned(&in.Conditional, 7, thing{ID: in.ID, Name: "<&>", At: eventsourcing.At(at)})
-	if wait, asked := in.Wait(); asked {
-		out.PreferenceApplied = httpapi.PreferenceApplied(wait)
-	}
+	out.PreferenceApplied = in.Await(ctx, func(context.Context) bool { return true })
 	return out, nil
 }
 

@@ -78,8 +78,8 @@ func (a *API) Group(domain string) *Group {
 	return &Group{api: a, prefix: "/v1/" + domain, domain: domain}
 }
 
-// Root opens the routes outside /v1: pages and files, not API.
-func (a *API) Root() *Group { return &Group{api: a, domain: "operations"} }
+// root opens the routes outside /v1: pages and files, not API.
+func (a *API) root() *Group { return &Group{api: a, domain: "operations"} }
 
 // Get registers a typed read. I declares parameters, O the answer, both with
 // huma's struct tags. HEAD is answered too.

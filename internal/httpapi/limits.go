@@ -30,8 +30,8 @@ type Limits struct {
 	Heartbeat time.Duration
 }
 
-// DefaultLimits are the documented ones.
-func DefaultLimits() Limits {
+// defaultLimits are the documented ones.
+func defaultLimits() Limits {
 	return Limits{
 		BodyBytes:       1 << 20,
 		HeaderBytes:     16 << 10,
@@ -47,7 +47,7 @@ func DefaultLimits() Limits {
 }
 
 func (l Limits) withDefaults() Limits {
-	d := DefaultLimits()
+	d := defaultLimits()
 	l.BodyBytes = cmp.Or(l.BodyBytes, d.BodyBytes)
 	l.HeaderBytes = cmp.Or(l.HeaderBytes, d.HeaderBytes)
 	l.HeaderTimeout = cmp.Or(l.HeaderTimeout, d.HeaderTimeout)

@@ -39,7 +39,7 @@ func (a *API) mountUnmatched() {
 // mountOps registers the routes an operator needs. Their queries are not
 // checked: probes and tools add what they like.
 func (a *API) mountOps() {
-	root := a.Root()
+	root := a.root()
 	root.Raw(Operation{Method: http.MethodGet, Path: "/", Scope: Public, Hidden: true}, a.index)
 	root.Raw(asking("/livez", Public, "get-liveness", "Whether the process is alive", statusSchema("alive")), func(c *gin.Context) error {
 		return WriteJSON(c, http.StatusOK, map[string]string{"status": "alive"})

@@ -34,9 +34,6 @@ func (w *Waiting) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// Wait is how long the client would wait, and whether it said so at all.
-func (w *Waiting) Wait() (time.Duration, bool) { return w.wait, w.asks }
-
 // Await waits until shown returns true, as long as the client would, and gives
 // the value of Preference-Applied: empty where nothing was asked for or the
 // time ran out.
@@ -67,17 +64,11 @@ func (w *Waiting) AwaitVersion(ctx context.Context, version int, reached func(co
 	return PreferenceApplied(w.wait), nil
 }
 
-// await reports whether shown returned true in time.
+// await reports whether shown returned true in time. A server that shuts down ends the
+// wait: the answer is ready, only the views are not.
 func await(ctx context.Context, patience time.Duration, shown func(context.Context) bool) bool {
-	waiting, cancel := waitContext(ctx, patience)
-	defer cancel()
-	return shown(waiting)
-}
-
-// waitContext bounds a wait that the client asked for. A server that shuts down
-// ends it: the answer is ready, only the views are not.
-func waitContext(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	draining := Draining(ctx)
 	go func() {
 		select {
@@ -86,7 +77,7 @@ func waitContext(ctx context.Context, patience time.Duration) (context.Context, 
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, cancel
+	return shown(ctx)
 }
 
 // PreferenceApplied is the header's value for a wait that was honoured.

@@ -115,13 +115,7 @@ func (r Reverting[Row]) Do(ctx context.Context, id ID, in *RevertRequest) (*Reve
 	out := &Reverted{
 		Status: statusOfReceipts(receipts), Location: "/v1/events/" + receipts[0].ID.String(), Body: receipts[0],
 	}
-	if patience, asked := in.Wait(); asked {
-		waiting, cancel := waitContext(ctx, patience)
-		defer cancel()
-		if r.Wait(waiting, receipts) {
-			out.PreferenceApplied = PreferenceApplied(patience)
-		}
-	}
+	out.PreferenceApplied = in.Await(ctx, func(ctx context.Context) bool { return r.Wait(ctx, receipts) })
 	return out, nil
 }
 

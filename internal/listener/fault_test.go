@@ -84,7 +84,7 @@ func TestServiceIsNormalSoonAfterTheServerIsBack(t *testing.T) {
 		t.Errorf("back after %v", took)
 	}
 	notify(t, open(t, url), EventsCreated, payload(9))
-	eventually(t, func() bool { return l.LatestPosition() == 9 })
+	eventually(t, func() bool { return l.Status().Notifications == 1 })
 	if got := log.count("level=WARN"); got != 1 {
 		t.Errorf("an outage with many attempts was logged %d times:\n%s", got, log)
 	}
@@ -114,7 +114,7 @@ func TestAServerThatTakesListenButDeliversNothingMeansPolling(t *testing.T) {
 	eventually(t, l.listening)
 	eventually(t, func() bool { return p.connections() == 1 }) // none of the attempts left one open
 	notify(t, open(t, url), EventsCreated, payload(1))
-	eventually(t, func() bool { return l.LatestPosition() == 1 })
+	eventually(t, func() bool { return l.Status().Notifications == 1 })
 }
 
 func TestTheBackOffStaysWithinItsCapAndIsSpread(t *testing.T) {

@@ -37,7 +37,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -103,7 +102,6 @@ type Listener struct {
 	interval     time.Duration
 	pollingRetry time.Duration
 	log          *slog.Logger
-	latest       atomic.Int64
 
 	mu            sync.Mutex
 	status        Status
@@ -306,9 +304,3 @@ func (l *Listener) Status() Status {
 	status.Reconnects = max(l.sessions, 1) - 1
 	return status
 }
-
-// LatestPosition is the position in the last valid notification, 0 before the
-// first. PostgreSQL delivers in commit order, so it is the highest announced.
-// It is a hint: a forged one may lie, in either direction, until the next
-// event is announced. Never decide by it what to read.
-func (l *Listener) LatestPosition() int64 { return l.latest.Load() }

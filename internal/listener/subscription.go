@@ -87,13 +87,11 @@ func (l *Listener) deliver(channel, payload string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if channel == EventsCreated {
-		n, err := ParseNotification(payload)
-		if err != nil {
+		if _, err := ParseNotification(payload); err != nil {
 			// Why not logged: any role may send any number of them.
 			l.status.Ignored++
 			return
 		}
-		l.latest.Store(n.Position)
 		l.wake()
 	}
 	l.status.Notifications++

@@ -60,8 +60,9 @@ func Raw(pooled *sql.Conn, f func(*pgdriver.Conn) error) error {
 var (
 	errLost = errors.New("the transaction could not be begun: its first statement failed")
 	// Why: with pgdriver v1.2.18 a prepared statement that fails half-way leaves its
-	// answer to whoever has the connection next.
-	errPrepared = errors.New("prepared statements are not used; bun puts the values into the query")
+	// answer to whoever has the connection next, and arguments would go where any of the
+	// message's statements has a ? or $1, also within a value.
+	errArguments = errors.New("prepared statements and arguments are not used; bun puts the values into the query")
 )
 
 // BeginTx implements driver.ConnBeginTx. What is wrong with the connection, or
@@ -104,45 +105,41 @@ func (c *conn) Rollback() error {
 
 // ExecContext implements driver.ExecerContext.
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if ctx.Value(laterKey{}) != nil && c.inTx() && len(args) == 0 {
+	switch {
+	case len(args) > 0:
+		return nil, errArguments
+	case ctx.Value(laterKey{}) != nil && c.inTx():
 		c.later = append(c.later, query)
 		return driver.ResultNoRows, nil
 	}
-	if len(args) > 0 {
-		if err := c.send(ctx); err != nil {
-			return nil, err
-		}
-	}
 	return together(c, query, func(message string) (driver.Result, error) {
-		return c.Conn.ExecContext(ctx, message, args)
+		return c.Conn.ExecContext(ctx, message, nil)
 	})
 }
 
 // QueryContext implements driver.QueryerContext. BEGIN goes with the query, what was
 // noted before it: pgdriver takes the first rows of an answer for the query's.
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if len(args) > 0 || len(c.later) > 0 {
+	if len(args) > 0 {
+		return nil, errArguments
+	}
+	if len(c.later) > 0 {
 		if err := c.send(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return together(c, query, func(message string) (driver.Rows, error) {
-		return c.Conn.QueryContext(ctx, message, args)
+		return c.Conn.QueryContext(ctx, message, nil)
 	})
 }
 
 // PrepareContext implements driver.ConnPrepareContext.
-func (*conn) PrepareContext(context.Context, string) (driver.Stmt, error) { return nil, errPrepared }
+func (*conn) PrepareContext(context.Context, string) (driver.Stmt, error) { return nil, errArguments }
 
 func (c *conn) inTx() bool { return c.begun || c.begin != "" }
 
-// send sends what waits. Before arguments it has to be: pgdriver puts them where a
-// message has a ? or $1, also within the values of what waits. Bun's queries have
-// none, it puts the values in itself.
+// send sends what waits.
 func (c *conn) send(ctx context.Context) error {
-	if c.begin == "" && len(c.later) == 0 {
-		return nil
-	}
 	_, err := together(c, "", func(message string) (driver.Result, error) {
 		return c.Conn.ExecContext(ctx, message, nil)
 	})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 
 	"onepg/internal/eventsourcing"
 )
@@ -70,12 +69,10 @@ func (s *Events) Read(ctx context.Context, stretch Stretch) (Page, error) {
 }
 
 func (s *Events) message(e eventsourcing.Recorded) (*Message, error) {
-	if newest, err := upcast(s.registry, e); err == nil {
-		e = newest
-	}
-	// Else it goes out as it is recorded, with its schema version in it: a
-	// newer program recorded it, or its upcaster fails, which the views report.
+	// Where that fails the event goes out as it is recorded, with its schema version
+	// in it: a newer program recorded it, or its upcaster fails, which the views report.
 	// To leave it out would be a gap, and to stop here would stop everybody.
+	e, _ = s.registry.Upcast(e)
 	data, err := frame(e.Position, e.Name, e)
 	if err != nil {
 		return nil, err
@@ -97,13 +94,4 @@ func correlation(metadata json.RawMessage) string {
 	_ = json.Unmarshal(metadata, &m) // it is an object; the rest is the client's
 	id, _ := m.ID.(string)
 	return id
-}
-
-func upcast(registry *eventsourcing.Registry, e eventsourcing.Recorded) (newest eventsourcing.Recorded, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in the upcaster: %v", p)
-		}
-	}()
-	return registry.Upcast(e)
 }

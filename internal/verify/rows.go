@@ -82,9 +82,9 @@ func (c *comparison) read(ctx context.Context) error {
 	if _, err := c.tx.NewRaw("SET LOCAL enable_seqscan = off").Exec(ctx); err != nil {
 		return fmt.Errorf("read by index: %w", err)
 	}
-	err := c.tx.NewRaw(`SELECT coalesce(max("position"), 0) FROM view_positions WHERE view = ?`, c.view.Name).Scan(ctx, &c.position)
-	if err != nil {
-		return fmt.Errorf("read the position of view %s: %w", c.view.Name, err)
+	var err error
+	if c.position, err = c.view.Position(ctx, c.tx); err != nil {
+		return err
 	}
 	var list []struct {
 		AggregateID uuid.UUID `bun:"aggregate_id"`

@@ -105,7 +105,7 @@ func account(t *rapid.T, history []eventsourcing.Recorded, rules *Rules, into, o
 	var payment *Payment
 	moved := 0
 	for _, e := range history {
-		payload, err := registry.Decode(e)
+		_, payload, err := registry.Read(e)
 		if err != nil {
 			t.Fatal(err)
 		}

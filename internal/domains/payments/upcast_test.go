@@ -33,7 +33,7 @@ func TestEveryPayloadEverStoredIsStillRead(t *testing.T) {
 				if err := json.Unmarshal(text, &golden); err != nil {
 					t.Fatal(err)
 				}
-				payload, err := registry.Decode(eventsourcing.Recorded{Name: kind.Name, SchemaVersion: version, Payload: golden.Stored})
+				_, payload, err := registry.Read(eventsourcing.Recorded{Name: kind.Name, SchemaVersion: version, Payload: golden.Stored})
 				if err != nil {
 					t.Fatal(err)
 				}
