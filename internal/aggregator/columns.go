@@ -7,11 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/schema"
+
+	"onepg/internal/eventsourcing"
 )
 
 // columns are rows turned by a quarter: one array per column.
@@ -109,11 +113,47 @@ func spellValue(v any) (string, error) {
 	}
 	value, err := valuer.Value()
 	switch value := value.(type) {
-	case time.Time:
-		return value.Format(time.RFC3339Nano), err
+	case time.Time: // cut to what is kept, as pgdialect does; PostgreSQL would round
+		return value.Truncate(time.Microsecond).Format(time.RFC3339Nano), err
 	case []byte:
 		return `\x` + hex.EncodeToString(value), err //nolint:wrapcheck // as above
 	default:
 		return fmt.Sprint(value), err
+	}
+}
+
+// isExact tells whether rows read are the rows that were written, field by field. Not
+// so a time.Time, whose zone and nanoseconds PostgreSQL does not keep, nor jsonb, nor a
+// field that is no column.
+func (t table[Row]) isExact() bool {
+	exported := 0
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Row]()) {
+		if f.IsExported() && !f.Anonymous {
+			exported++
+		}
+	}
+	return exported == len(t.fields) && !slices.ContainsFunc(t.fields, func(f *schema.Field) bool {
+		return !isExact(f.IndirectType, strings.ToLower(f.CreateTableSQLType))
+	})
+}
+
+func isExact(t reflect.Type, sqlType string) bool {
+	switch {
+	case t == reflect.TypeFor[uuid.UUID]():
+		return sqlType == "uuid"
+	case t == reflect.TypeFor[eventsourcing.Time]():
+		return sqlType == "timestamptz"
+	case t.Implements(reflect.TypeFor[driver.Valuer]()):
+		return false
+	}
+	switch t.Kind() { //nolint:exhaustive // of any other it is not known
+	case reflect.String:
+		return sqlType == "text"
+	case reflect.Bool:
+		return sqlType == "boolean"
+	case reflect.Int, reflect.Int16, reflect.Int32, reflect.Int64:
+		return sqlType == "smallint" || sqlType == "integer" || sqlType == "bigint"
+	default:
+		return false
 	}
 }

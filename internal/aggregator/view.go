@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,7 +55,7 @@ type history struct {
 	events      []eventsourcing.Recorded
 	applied     int         // how many of the events the row now shows
 	failed      *EventError // why the next one could not be applied
-	row         any         // a pointer to it; nil if there is none
+	row         any         // a pointer to it, if it is as it will be read; nil if there is none
 }
 
 // reset forgets an attempt to apply the history.
@@ -70,6 +71,10 @@ func (h *history) reset() { h.applied, h.failed, h.row = 0, nil, nil }
 // was: some rows are remembered and folded on from (see [Past]), so a slice is
 // copied and not appended to.
 //
+// A moment in a Row is an [eventsourcing.Time]: what a time.Time has beyond that, its
+// zone and nanoseconds, is in rows that come from the events alone and not in the
+// table's, as is the order of fields that jsonb does not keep.
+//
 // The table has to be one that can be exchanged: no SQL view, foreign key,
 // trigger or policy may be tied to it.
 func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row, E], options ...func(*View)) View {
@@ -77,8 +82,11 @@ func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row,
 	for _, option := range options {
 		option(&v)
 	}
+	var exact bool
+	var once sync.Once
 	v.project = func(ctx context.Context, p projection) error {
 		t := tableOf[Row](p.tx, p.table)
+		once.Do(func() { exact = t.isExact() })
 		rows, err := t.load(ctx, p.tx, p.work)
 		if err != nil {
 			return err
@@ -91,7 +99,9 @@ func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row,
 			switch {
 			case h.applied == 0:
 			case after != nil:
-				h.row = after
+				if exact {
+					h.row = after
+				}
 				upserts = append(upserts, after)
 			case before != nil:
 				deletes = append(deletes, h.aggregateID)

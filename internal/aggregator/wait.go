@@ -129,8 +129,9 @@ func (r *Runner) shown(ctx context.Context, views []string, events []eventsourci
 // replica should have applied it. Of a row that was deleted it cannot know.
 //
 // Where this process applied the version while it was waited for, row is what it
-// wrote, a pointer to the view's Row that others may have too; else it is nil, and
-// the caller reads the row.
+// wrote, a pointer to the view's Row that others may have too. Else it is nil, and the
+// caller reads the row; so too where the Row has a field that is read otherwise than
+// it was written, as jsonb is.
 func (r *Runner) WaitVersion(
 	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) bool,
 ) (row any, shown bool) {

@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -167,7 +168,7 @@ const appendSQL = `SELECT ordinal, outcome, coalesce(version, 0), coalesce("posi
 func (l *Log) call(batch []*request) ([]outcome, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), batchTimeout)
 	defer cancel()
-	c := flatten(batch)
+	c := flatten(batch, *l.schemas.Load())
 	start := time.Now() //nolint:forbidigo // a duration for the metrics
 	rows, err := l.writer.QueryContext(ctx, appendSQL, &c.ids, &c.aggregates, &c.names,
 		&c.payloads, &c.expected, &c.metadata, &c.actors, &c.schemas, &c.requests)
@@ -230,17 +231,21 @@ type columns struct {
 	ids, aggregates, names, payloads, expected, metadata, actors, schemas, requests array
 }
 
-func flatten(batch []*request) *columns {
+// flatten gives an event without a schema version this program's newest, by its name.
+// Why not the catalogue's, which append_events would take: it may be a newer program's,
+// and the payload is what this one has checked.
+func flatten(batch []*request, newest map[string]int) *columns {
 	c := new(columns)
 	for i, r := range batch {
 		for j := range r.events {
-			c.add(&r.events[j], origin{i, j})
+			e := &r.events[j]
+			c.add(e, cmp.Or(e.SchemaVersion, newest[e.Name]), origin{i, j})
 		}
 	}
 	return c
 }
 
-func (c *columns) add(e *eventsourcing.Event, from origin) {
+func (c *columns) add(e *eventsourcing.Event, schema int, from origin) {
 	c.origins = append(c.origins, from)
 	c.requests.addInt(from.request)
 	c.ids.addText(e.ID.String())
@@ -258,9 +263,9 @@ func (c *columns) add(e *eventsourcing.Event, from origin) {
 	} else {
 		c.metadata.addNull()
 	}
-	if e.SchemaVersion != 0 {
-		c.schemas.addInt(e.SchemaVersion)
-	} else {
+	if schema != 0 {
+		c.schemas.addInt(schema)
+	} else { // the event is of no type that was registered
 		c.schemas.addNull()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"onepg/internal/eventsourcing"
+	"onepg/internal/eventstore"
 	"onepg/internal/fault"
 )
 
@@ -47,5 +48,27 @@ func TestAStoredEventWithoutAPathIsFoundAtStart(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// Replicas of two releases share a database while one takes the other's place, and a
+// release may be taken back. What a program has checked is of the schema it knows.
+func TestAnEventIsOfTheSchemaThatItsProgramKnows(t *testing.T) {
+	t.Parallel()
+	older, db := open(t)
+	newer := openOn(t, db)
+	lift := func(old json.RawMessage) (json.RawMessage, error) { return old, nil }
+	second := eventsourcing.Type[struct{}]("thing.made", eventsourcing.Creates, eventsourcing.Upcasts(lift))
+	if err := newer.Register(t.Context(), []eventsourcing.EventType{second}); err != nil {
+		t.Fatal(err)
+	}
+	for want, l := range map[int]*eventstore.Log{1: older, 2: newer} {
+		e := event(uuid.New(), "thing.made")
+		if _, err := l.Append(t.Context(), []eventsourcing.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+		if got, found, err := l.Event(t.Context(), e.ID); err != nil || !found || got.SchemaVersion != want {
+			t.Errorf("schema version %d instead of %d: %t, %v", got.SchemaVersion, want, found, err)
+		}
 	}
 }

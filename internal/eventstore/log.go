@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +38,8 @@ type Log struct {
 	metrics metrics
 
 	snapshots chan eventsourcing.Snapshot // on their way into the cache
+
+	schemas atomic.Pointer[map[string]int] // newest versions by event names, since Register
 
 	queue   chan *request
 	closing chan struct{} // closed by Close: no new requests
@@ -78,6 +81,7 @@ func Open(o Options) *Log {
 
 		answerTimeout: answerTimeout,
 	}
+	l.schemas.Store(new(map[string]int))
 	l.closed.Go(l.writeSnapshots)
 	l.closed.Go(l.flush)
 	return l
@@ -123,7 +127,8 @@ func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]event
 
 // Register tells the database which events this program appends, so that
 // append_events knows what each does to its aggregate. A newer program's
-// schema version is not taken back by an older one. A server of least right
+// schema version is not taken back by an older one; what this one appends from here on
+// is of the versions that it knows. A server of least right
 // cannot change what an event that is there does to its aggregate, and fails if
 // it means something else.
 func (l *Log) Register(ctx context.Context, types []eventsourcing.EventType) error {
@@ -131,14 +136,17 @@ func (l *Log) Register(ctx context.Context, types []eventsourcing.EventType) err
 		return nil
 	}
 	names, versions, lifecycles := make([]string, len(types)), make([]int, len(types)), make([]string, len(types))
+	schemas := make(map[string]int, len(types))
 	for i, t := range types {
 		names[i], versions[i], lifecycles[i] = t.Name, t.SchemaVersion(), string(t.Lifecycle)
+		schemas[t.Name] = t.SchemaVersion()
 	}
 	_, err := l.reader.NewRaw("SELECT register_event_types(?::text[], ?::integer[], ?::text[])",
 		pgdialect.Array(names), pgdialect.Array(versions), pgdialect.Array(lifecycles)).Exec(ctx)
 	if err != nil {
 		return postgres.Fault(fmt.Errorf("register the events in event_types: %w", err))
 	}
+	l.schemas.Store(&schemas)
 	return nil
 }
 

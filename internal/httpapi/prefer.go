@@ -54,7 +54,7 @@ func (w *Waiting) AwaitVersion(ctx context.Context, version int, reached func(co
 	}
 	if !await(ctx, max(w.wait, oneLook), reached) {
 		return "", &fault.Error{
-			Kind: fault.Timeout, Code: "view-behind", RetryAfter: time.Second,
+			Kind: fault.Timeout, Code: "view-behind",
 			Message: "The view does not show that version yet. Ask again, or wait longer with Prefer: wait=N.",
 		}
 	}

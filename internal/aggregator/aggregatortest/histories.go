@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -77,6 +78,15 @@ func (g *generator) value(t reflect.Type, example string) reflect.Value {
 	if example != "" && g.rand.IntN(2) == 0 && json.Unmarshal([]byte(example), v.Addr().Interface()) == nil {
 		return v
 	}
+	switch t {
+	case reflect.TypeFor[time.Time](): // with a zone, and more digits than are kept
+		zone := time.FixedZone("", 900*g.rand.IntN(50))
+		v.Set(reflect.ValueOf(time.Unix(1_700_000_000+g.rand.Int64N(1e8), g.rand.Int64N(1e9)).In(zone)))
+		return v
+	case reflect.TypeFor[json.RawMessage](): // not as jsonb writes it
+		v.SetBytes(fmt.Appendf(nil, `{"z": 1.0, "a": 1e2, "z%d": null}`, g.rand.IntN(10)))
+		return v
+	}
 	switch t.Kind() { //nolint:exhaustive // the default is for the rest
 	case reflect.Pointer:
 		if g.rand.IntN(3) > 0 {
@@ -126,9 +136,6 @@ func (g *generator) text(example string) string {
 	}
 	if example != "" && g.rand.IntN(3) == 0 {
 		return example
-	}
-	if _, err := strconv.ParseFloat(example, 64); err == nil {
-		return fmt.Sprintf("%d.%02d", g.rand.IntN(100_000), g.rand.IntN(100))
 	}
 	return example + []string{"", "x", "'", `\`, "é", "\U0001F600", "{}", ","}[g.rand.IntN(8)]
 }
