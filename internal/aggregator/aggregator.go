@@ -244,20 +244,25 @@ func (r *Runner) live(v View) job {
 // that was not as presumed, or whose rows the database refuses, is run again to
 // find out why.
 func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Context) (result, error)) (result, error) {
-	start, name := now(), j.batch.name()
-	defer r.progress.hold(name)()
-	res, err := j.run(ctx, step)
+	start, name, began, commits := now(), j.batch.name(), r.expected.count(), 0
+	counting := func(b batch, ctx context.Context) (result, error) {
+		res, err := step(b, ctx)
+		commits = r.expected.count()
+		return res, err
+	}
+	res, err := j.run(ctx, counting)
 	if !j.batch.careful && (isRefusedRow(err) || errors.Is(err, errUnforeseen)) {
 		j.batch.careful = true
-		res, err = j.run(ctx, step)
+		res, err = j.run(ctx, counting)
 	}
 	if err != nil {
+		r.expected.settle(name, began, commits, moves{})
 		return res, fmt.Errorf("batch of view %s: %w", name, err)
 	}
+	r.expected.settle(name, began, commits, res.moves)
 	if res.standing == absent {
 		return res, nil
 	}
-	r.expected.hand(name, res.moves) // before who waits hears that the view moved, and asks
 	r.progress.advance(name, res.position)
 	if res.changed() {
 		r.metrics.observe(name, res, time.Since(start))

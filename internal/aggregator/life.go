@@ -70,11 +70,7 @@ type caught struct {
 // need no notification. Where another replica has it, that may have begun before what this
 // one was woken for, so it looks again.
 func (c caught) idle(ctx context.Context, wake, wanted <-chan struct{}, worked time.Duration) {
-	switch {
-	case c.elsewhere:
-		pause.For(ctx, minRest)
-		return
-	case c.moved:
+	if c.elsewhere || c.moved {
 		rest := time.NewTimer(min(max(restShare*worked, minRest), maxRest))
 		defer rest.Stop()
 		select {
@@ -83,6 +79,9 @@ func (c caught) idle(ctx context.Context, wake, wanted <-chan struct{}, worked t
 			return
 		case <-ctx.Done():
 		}
+	}
+	if c.elsewhere {
+		return
 	}
 	select {
 	case <-wake:

@@ -13,13 +13,10 @@ type progress struct {
 	positions map[string]int64
 	moved     chan struct{} // closed and replaced when a position changes
 	wanted    map[string]chan struct{}
-	held      map[string]int64 // of views with a batch here: what was heard meanwhile
 }
 
 func newProgress() *progress {
-	return &progress{
-		positions: make(map[string]int64), moved: make(chan struct{}), wanted: make(map[string]chan struct{}), held: make(map[string]int64),
-	}
+	return &progress{positions: make(map[string]int64), moved: make(chan struct{}), wanted: make(map[string]chan struct{})}
 }
 
 // want gives the channel that says, once, that somebody waits for the view.
@@ -60,42 +57,8 @@ func (p *progress) position(view string) int64 {
 func (p *progress) advance(view string, position int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.advanceTo(view, position)
-}
-
-func (p *progress) advanceTo(view string, position int64) {
 	if old, ok := p.positions[view]; !ok || old < position {
 		p.put(view, position)
-	}
-}
-
-// hold keeps what is heard of a view until release. Why: a batch's own notification is
-// often faster than its answer, and who waits would ask for what they are handed then.
-func (p *progress) hold(view string) (release func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.held[view] = 0
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if heard := p.held[view]; heard > 0 {
-			p.advanceTo(view, heard)
-		}
-		delete(p.held, view)
-	}
-}
-
-// hear takes a view forward that this process knows.
-func (p *progress) hear(view string, position int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	heard, isHeld := p.held[view]
-	_, known := p.positions[view]
-	switch {
-	case isHeld:
-		p.held[view] = max(heard, position)
-	case known:
-		p.advanceTo(view, position)
 	}
 }
 
@@ -151,7 +114,7 @@ func (p *progress) reached(views []string, position int64) (bool, <-chan struct{
 func (r *Runner) Heard(payload string) {
 	view, digits, ok := strings.Cut(payload, ",")
 	position, err := strconv.ParseInt(digits, 10, 64)
-	if ok && err == nil {
-		r.progress.hear(view, position)
+	if ok && err == nil && r.progress.known(view) {
+		r.progress.advance(view, position)
 	}
 }

@@ -18,9 +18,8 @@ import (
 // when an event is parked.
 const lookInterval = 250 * time.Millisecond
 
-// nextBatch is the time for a batch that begins now, and some more: who waits for a
-// version asks the database where it is when the view has moved without it, and at the
-// latest after this.
+// nextBatch is more than a batch takes that begins now: so long who waits for a version
+// expects that it brings it, before they ask the database.
 const nextBatch = 5 * time.Millisecond
 
 // waitShare makes who waits for a version rest between two looks: for an eighth of
@@ -138,33 +137,28 @@ func (r *Runner) WaitVersion(
 	x := r.expected.expect(aggregateIn{view, aggregateID}, version)
 	defer r.expected.forget(x)
 	began, views := now(), []string{view}
-	before := r.progress.position(view)
 	r.progress.hurry(views) // it can work while this one looks
 	if shows(ctx) {
 		return nil, true
 	}
-	soon, cancel := context.WithTimeout(ctx, nextBatch)
-	defer cancel()
-	r.waitPosition(soon, views, before+1, x.met)
+	x.wait(ctx, nextBatch, x.missed)
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
-	for again := false; !x.isMet(); again = true {
+	for !isClosed(x.met) {
 		moved := r.progress.change()
 		applied, position := r.applied(ctx, x)
 		switch {
 		case applied >= version:
 			return nil, true
 		case position > 0:
-			if again { // the event came after what the view has hurried for
-				r.progress.hurry(views)
-			}
+			r.progress.hurry(views) // the event may have come after what it has hurried for
 			return r.waitRecorded(ctx, x, position, shows)
 		}
 		select {
 		case <-x.met:
 		case <-moved:
 			// Why: a thousand that wait in vain would ask at every batch.
-			x.wait(ctx, min(now().Sub(began)/waitShare, lookInterval))
+			x.wait(ctx, min(now().Sub(began)/waitShare, lookInterval), nil)
 		case <-look.C:
 		case <-ctx.Done():
 			return nil, false
@@ -177,7 +171,7 @@ func (r *Runner) WaitVersion(
 func (r *Runner) waitRecorded(ctx context.Context, x *expectation, position int64, shows func(context.Context) bool) (row any, shown bool) {
 	views := []string{x.of.view}
 	reached := r.waitPosition(ctx, views, position, x.met)
-	if x.isMet() {
+	if isClosed(x.met) {
 		return x.row, true
 	}
 	if reached && shows(ctx) {
