@@ -125,7 +125,9 @@ func (r *Runner) shown(ctx context.Context, views []string, events []eventsourci
 //
 // shows is how the caller reads the row, and whether that shows the version. It is
 // asked first, because mostly there is nothing to wait for, and again when another
-// replica should have applied it. Of a row that was deleted it cannot know.
+// replica should have applied it. Of a row that was deleted it cannot know. It returns
+// true also where the row cannot be read, which the caller then finds out: nobody waits
+// for a database that is away.
 //
 // Where this process applied the version while it was waited for, row is what it
 // wrote, a pointer to the view's Row that others may have too. Else it is nil, and the
@@ -146,9 +148,9 @@ func (r *Runner) WaitVersion(
 	defer look.Stop()
 	for !isClosed(x.met) {
 		moved := r.progress.change()
-		applied, position := r.applied(ctx, x)
+		applied, position, err := r.applied(ctx, x)
 		switch {
-		case applied >= version:
+		case err != nil && shows(ctx), applied >= version:
 			return nil, true
 		case position > 0:
 			r.progress.hurry(views) // the event may have come after what it has hurried for
@@ -182,16 +184,16 @@ func (r *Runner) waitRecorded(ctx context.Context, x *expectation, position int6
 }
 
 // applied gives the version that is applied of what is expected, and the position of
-// the one that is expected: 0 while there is none, or no answer.
-func (r *Runner) applied(ctx context.Context, x *expectation) (applied int, position int64) {
-	err := r.reader.NewRaw(`SELECT
+// the one that is expected: 0 while there is none.
+func (r *Runner) applied(ctx context.Context, x *expectation) (applied int, position int64, err error) {
+	err = r.reader.NewRaw(`SELECT
 	   coalesce((SELECT l.version FROM view_locks l WHERE l.view = ?0 AND l.aggregate_id = ?1), 0),
 	   coalesce((SELECT e."position" FROM events e WHERE e.aggregate_id = ?1 AND e.version = ?2), 0)`,
 		x.of.view, x.of.id, x.version).Scan(ctx, &applied, &position)
 	if err != nil {
-		return 0, 0
+		return 0, 0, fmt.Errorf("ask for version %d of %s in view %s: %w", x.version, x.of.id, x.of.view, err)
 	}
-	return applied, position
+	return applied, position, nil
 }
 
 // refresh notes the positions as they are committed. A failure leaves them as

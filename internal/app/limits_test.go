@@ -147,6 +147,21 @@ func TestASlowDatabaseIsWaitedForNoLonger(t *testing.T) {
 	}
 }
 
+// Who waits for a version waits for the view, not for the database.
+func TestAWaitForAVersionEndsWithAReadThatFails(t *testing.T) {
+	t.Parallel()
+	a := start(t, "--lock-timeout=200ms")
+	defer a.locked(t, "users")()
+	defer a.locked(t, "payment_summaries")()
+	for _, path := range []string{"/v1/users/", "/v1/payments/"} {
+		began := time.Now()
+		refusedForNow(t, path, a.get(path+uuid.NewString()+"?min_version=1", "Prefer: wait=30"))
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("%s: answered after %s", path, took)
+		}
+	}
+}
+
 // With all connections taken a request waits its time for one and no longer.
 func TestAFullPoolIsWaitedForNoLonger(t *testing.T) {
 	t.Parallel()

@@ -99,11 +99,11 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Lis
 	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
 		_, shown := q.waitVersion(ctx, summaries, in.ID.UUID, in.MinVersion, func(ctx context.Context) bool {
 			row, _, err := q.payments.row(ctx, in.ID.UUID)
-			if err != nil || row == nil || row.Version < in.MinVersion {
+			if err == nil && (row == nil || row.Version < in.MinVersion) {
 				return false
 			}
 			payment = row
-			return true
+			return true // also of an error: the read below says what it is
 		})
 		return shown // the customer's name is not in the view's row
 	})

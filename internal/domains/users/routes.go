@@ -102,11 +102,11 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
 		row, shown := q.waitVersion(ctx, view, in.ID.UUID, in.MinVersion, func(ctx context.Context) bool {
 			row, _, err := q.users.row(ctx, in.ID.UUID)
-			if err != nil || row == nil || row.Version < in.MinVersion {
+			if err == nil && (row == nil || row.Version < in.MinVersion) {
 				return false
 			}
 			user = row
-			return true
+			return true // also of an error: the read below says what it is
 		})
 		if written, ok := row.(*User); ok {
 			user = written
