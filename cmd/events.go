@@ -206,6 +206,9 @@ left out and none comes twice.`,
 	filter := filterFlags(tail)
 	tail.RunE = withTools(func(c *cobra.Command, tools *app.Tools, _ []string) error {
 		q := *filter
+		if _, known := tools.Registry.Lookup(q.Name); q.Name != "" && !known {
+			c.PrintErrf("This program knows no event %s. Waiting for one that a newer program records.\n", q.Name)
+		}
 		if !c.Flags().Changed("after") {
 			var err error
 			if q.After, err = tools.Log.Head(c.Context()); err != nil {

@@ -10,7 +10,7 @@ import (
 // protect makes the guard that the configuration asks for.
 func (a *App) protect(ctx context.Context) (*auth.Guard, error) {
 	c := a.options.Config
-	o := auth.Options{Rate: c.Access.Rate, Burst: c.Access.Burst, TrustedProxies: c.Access.Proxies, Clock: now}
+	o := auth.Options{Rate: c.Access.Rate, Burst: c.Access.Burst, TrustedProxies: c.Access.Proxies, Origins: c.Access.Origins, Clock: now}
 	switch c.Auth {
 	case config.AuthNone:
 	case config.AuthKeys:

@@ -304,6 +304,29 @@ func TestPagesOfConfiguredOriginsMayUseTheAPI(t *testing.T) {
 	}
 }
 
+// The browser of whoever tries this on their machine shows other pages too, and sends
+// a POST without a body for any of them.
+func TestWithoutAccessControlNoOtherPageChangesAnything(t *testing.T) {
+	t.Parallel()
+	a := start(t, "--cors-origins=http://localhost:3000")
+	for what, c := range map[string]struct {
+		want    int
+		headers []string
+	}{
+		"a program":                {202, nil},
+		"a page of a known origin": {202, []string{"Origin: http://localhost:3000", "Sec-Fetch-Site: cross-site"}},
+		"another page":             {403, []string{"Origin: http://evil.example", "Sec-Fetch-Site: cross-site"}},
+		"an old browser's":         {403, []string{"Origin: http://evil.example"}},
+	} {
+		if got := a.do(http.MethodPost, "/v1/views/users/parked/retry", "", c.headers...); got.status != c.want {
+			t.Errorf("%s: %d %s", what, got.status, got.body)
+		}
+	}
+	if got := a.get("/v1/users", "Origin: http://evil.example", "Sec-Fetch-Site: cross-site"); got.status != 200 {
+		t.Errorf("a read, which the browser keeps from the page: %d", got.status)
+	}
+}
+
 // P18: a key is in no log line and no answer, whatever it is used for.
 func TestCredentialsReachNoLogAndNoAnswer(t *testing.T) {
 	t.Parallel()

@@ -95,13 +95,17 @@ type Options struct {
 	// TrustedProxies may say in X-Forwarded-For whom they ask for. From anybody
 	// else that header means nothing.
 	TrustedProxies []netip.Prefix
-	Clock          func() time.Time
+	// Origins are the web pages, as scheme://host:port, that may change something
+	// while access control is off.
+	Origins []string
+	Clock   func() time.Time
 }
 
 // Guard admits requests. It is safe for concurrent use.
 type Guard struct {
 	verifier    Verifier
 	trusted     []netip.Prefix
+	pages       *http.CrossOriginProtection
 	clock       func() time.Time
 	answers     *recent[fingerprint, answer]
 	forgotten   atomic.Int64 // how often the answers were
@@ -122,8 +126,12 @@ type answer struct {
 
 // New makes a Guard.
 func New(o Options) *Guard {
+	pages := http.NewCrossOriginProtection()
+	for _, origin := range o.Origins {
+		_ = pages.AddTrustedOrigin(origin) // what is no origin is no page's
+	}
 	return &Guard{
-		verifier: o.Verifier, trusted: o.TrustedProxies, clock: o.Clock,
+		verifier: o.Verifier, pages: pages, trusted: o.TrustedProxies, clock: o.Clock,
 		answers:     newRecent[fingerprint, answer](remembered, maxRemembered),
 		credentials: newLimiter[string](o.Rate, o.Burst),
 		addresses:   newLimiter[netip.Addr](o.Rate, o.Burst),
@@ -148,7 +156,7 @@ func (g *Guard) Forget() {
 // package comment.
 func (g *Guard) Authorize(r *http.Request, scope string) (context.Context, error) {
 	if g.verifier == nil {
-		return withIdentity(r.Context(), Identity{Actor: anonymous, unbound: true}), refuseForeignHost(r)
+		return withIdentity(r.Context(), Identity{Actor: anonymous, unbound: true}), g.refuseForeign(r)
 	}
 	who, err := g.identify(r)
 	if err != nil {
@@ -219,11 +227,16 @@ func (g *Guard) verify(ctx context.Context, credential string, id fingerprint) (
 	return who, err //nolint:wrapcheck // it is the verifier's error
 }
 
-// refuseForeignHost keeps web pages out while access control is off. Why: a
-// page may let its own name resolve to a loopback address (DNS rebinding), and
-// the browser then takes our answers for the page's own. It still says the
-// page's name in Host.
-func refuseForeignHost(r *http.Request) error {
+// refuseForeign keeps web pages out while access control is off. Why: a page may let
+// its own name resolve to a loopback address (DNS rebinding), and the browser then
+// takes our answers for the page's own. It still says the page's name in Host. And a
+// page need not read the answer to a POST that changes something, nor is the browser
+// to ask us before it sends one without a body.
+func (g *Guard) refuseForeign(r *http.Request) error {
+	if err := g.pages.Check(r); err != nil {
+		return fault.Wrap(err, fault.Forbidden, "forbidden",
+			"With APP_AUTH=none a change is not taken from a page of another site. Name its origin in APP_CORS_ORIGINS, or set APP_AUTH.")
+	}
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -30,7 +30,7 @@ func (g *Guard) SignIn(w http.ResponseWriter, r *http.Request, credential string
 		return fault.New(fault.Invalid, "validation-failed", "This credential is too long for a browser to keep. Use one with fewer claims, or an API key.")
 	}
 	if g.verifier == nil {
-		return refuseForeignHost(r)
+		return g.refuseForeign(r)
 	}
 	presented := r.Clone(r.Context())
 	presented.Header.Set("Authorization", "Bearer "+strings.TrimSpace(credential))

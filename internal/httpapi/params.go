@@ -93,7 +93,7 @@ func (p params) checkQuery(raw string) error {
 		case len(query[name]) > 1 && !param.repeatable:
 			return BadParameter(name, "is given more than once")
 		case !param.text && slices.Contains(query[name], ""):
-			return BadParameter(name, "is empty; leave it out instead")
+			return BadParameter(name, "is empty; give it a value or leave it out")
 		case !isText(strings.Join(query[name], "")):
 			return BadParameter(name, "holds bytes that are not UTF-8 text")
 		}

@@ -72,7 +72,7 @@ func (r repository) locked(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]
 func (r repository) withIDs(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*User, error) {
 	var rows []*User
 	err := r.db.NewSelect().Model(&rows).ModelTableExpr(`unnest(?::uuid[]) AS i (id)
-	 CROSS JOIN LATERAL (SELECT * FROM users u WHERE u.id = i.id LIMIT 1) AS "user"`, pgdialect.Array(ids)).Scan(ctx)
+	 CROSS JOIN LATERAL (SELECT * FROM ? u WHERE u.id = i.id LIMIT 1) AS "user"`, pgdialect.Array(ids), bun.Ident(view)).Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read %d users: %w", len(ids), err)
 	}

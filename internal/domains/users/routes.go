@@ -108,7 +108,7 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 			user = row
 			return true // also of an error: the read below says what it is
 		})
-		if written, ok := row.(*User); ok {
+		if written, ok := row.(*User); ok { // it is served as the view has it
 			user = written
 		}
 		return shown
