@@ -136,32 +136,33 @@ func (r *Runner) shown(ctx context.Context, views []string, events []eventsourci
 func (r *Runner) WaitVersion(
 	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) bool,
 ) (row any, shown bool) {
+	look := func() bool { return shows(ctx) && ctx.Err() == nil } // an error may be that of ctx
 	x := r.expected.expect(aggregateIn{view, aggregateID}, version)
 	defer r.expected.forget(x)
 	began, views := now(), []string{view}
 	r.progress.hurry(views) // it can work while this one looks
-	if shows(ctx) {
+	if look() {
 		return nil, true
 	}
 	x.wait(ctx, nextBatch, x.missed)
-	look := time.NewTicker(lookInterval)
-	defer look.Stop()
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
 	for !isClosed(x.met) {
 		moved := r.progress.change()
 		applied, position, err := r.applied(ctx, x)
 		switch {
-		case err != nil && shows(ctx), applied >= version:
+		case err != nil && look(), applied >= version:
 			return nil, true
 		case position > 0:
 			r.progress.hurry(views) // the event may have come after what it has hurried for
-			return r.waitRecorded(ctx, x, position, shows)
+			return r.waitRecorded(ctx, x, position, look)
 		}
 		select {
 		case <-x.met:
 		case <-moved:
 			// Why: a thousand that wait in vain would ask at every batch.
 			x.wait(ctx, min(now().Sub(began)/waitShare, lookInterval), nil)
-		case <-look.C:
+		case <-tick.C:
 		case <-ctx.Done():
 			return nil, false
 		}
@@ -170,13 +171,13 @@ func (r *Runner) WaitVersion(
 }
 
 // waitRecorded is WaitVersion for an event that is at a position of the log.
-func (r *Runner) waitRecorded(ctx context.Context, x *expectation, position int64, shows func(context.Context) bool) (row any, shown bool) {
+func (r *Runner) waitRecorded(ctx context.Context, x *expectation, position int64, look func() bool) (row any, shown bool) {
 	views := []string{x.of.view}
 	reached := r.waitPosition(ctx, views, position, x.met)
 	if isClosed(x.met) {
 		return x.row, true
 	}
-	if reached && shows(ctx) {
+	if reached && look() {
 		return nil, true
 	}
 	event := eventsourcing.Receipt{AggregateID: x.of.id, Version: x.version, Position: position}
