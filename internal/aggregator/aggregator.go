@@ -244,22 +244,19 @@ func (r *Runner) live(v View) job {
 // that was not as presumed, or whose rows the database refuses, is run again to
 // find out why.
 func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Context) (result, error)) (result, error) {
-	start, name, began, commits := now(), j.batch.name(), r.expected.count(), 0
-	counting := func(b batch, ctx context.Context) (result, error) {
-		res, err := step(b, ctx)
-		commits = r.expected.count()
-		return res, err
-	}
-	res, err := j.run(ctx, counting)
+	start, name, began := now(), j.batch.name(), r.expected.count()
+	res, err := r.run(ctx, j, step)
 	if !j.batch.careful && (isRefusedRow(err) || errors.Is(err, errUnforeseen)) {
 		j.batch.careful = true
-		res, err = j.run(ctx, counting)
+		res, err = r.run(ctx, j, step)
 	}
 	if err != nil {
-		r.expected.settle(name, began, commits, moves{})
+		res.moves = moves{}
+	}
+	r.expected.settle(name, began, res)
+	if err != nil {
 		return res, fmt.Errorf("batch of view %s: %w", name, err)
 	}
-	r.expected.settle(name, began, commits, res.moves)
 	if res.standing == absent {
 		return res, nil
 	}
@@ -271,9 +268,10 @@ func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Co
 	return res, nil
 }
 
-func (j job) run(ctx context.Context, step func(batch, context.Context) (result, error)) (res result, err error) {
+func (r *Runner) run(ctx context.Context, j job, step func(batch, context.Context) (result, error)) (res result, err error) {
 	err = postgres.InTx(ctx, j.db, postgres.TxOptions{}, func(ctx context.Context, tx bun.Tx) error {
 		res, err = step(j.in(tx), ctx)
+		res.came = r.expected.count()
 		if err == nil && !res.changed() {
 			return errNothing
 		}

@@ -59,6 +59,7 @@ type result struct {
 	applied  map[string]int           // how many events were applied, by name
 	events   int                      // and in all
 	moves    moves                    // of the locks
+	came     int                      // requests that waited before the commit was sent; see expected
 	took     map[string]time.Duration
 	parked   []*EventError
 	retried  int         // aggregates that were parked and tried again
@@ -190,7 +191,7 @@ func (b batch) claim(ctx context.Context, most int64) (r result, err error) {
 	rows, err := b.tx.QueryContext(ctx, "SELECT * FROM view_claim(?, ?, ?, ?, ?)",
 		b.name(), follows, b.view.Aggregate, b.view.Revision, most)
 	if err == nil {
-		r, err = b.claimed(rows)
+		r, err = b.scanClaim(rows)
 	}
 	if err != nil {
 		return r, fmt.Errorf("claim view %s: %w", b.name(), err)
@@ -198,8 +199,8 @@ func (b batch) claim(ctx context.Context, most int64) (r result, err error) {
 	return r, nil
 }
 
-// claimed takes the answer of view_claim: a row about the view, and its events.
-func (b batch) claimed(rows *sql.Rows) (r result, err error) {
+// scanClaim takes the answer of view_claim: a row about the view, and its events.
+func (b batch) scanClaim(rows *sql.Rows) (r result, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	if !rows.Next() {
 		return result{standing: absent}, rows.Err() //nolint:wrapcheck // claim does
@@ -351,7 +352,7 @@ func (b batch) apply(ctx context.Context, work []*history, r *result) ([]*EventE
 	if len(work) == 0 {
 		return nil, nil
 	}
-	p := projection{tx: b.tx, table: b.name(), work: work, read: b.registry.Read, took: r.took}
+	p := projection{tx: b.tx, table: b.name(), work: work, registry: b.registry, took: r.took}
 	var err error
 	if b.careful {
 		err = b.projectCarefully(ctx, p)

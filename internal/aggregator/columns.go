@@ -122,9 +122,9 @@ func spellValue(v any) (string, error) {
 	}
 }
 
-// isExact tells whether rows read are the rows that were written, field by field. Not
-// so a time.Time, whose zone and nanoseconds PostgreSQL does not keep, nor jsonb, nor a
-// field that is no column.
+// isExact tells whether rows are the same as JSON before they were written and after
+// they are read. Not so with a time.Time, whose zone and nanoseconds PostgreSQL does not
+// keep, nor with jsonb, nor with a field that is no column.
 func (t table[Row]) isExact() bool {
 	exported := 0
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Row]()) {

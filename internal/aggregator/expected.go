@@ -2,7 +2,6 @@ package aggregator
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -18,24 +17,19 @@ import (
 // Only who came before the commit was sent is given a row, and who came later reads it.
 // Why: they may have come after another replica applied what is next, and know that.
 type expected struct {
-	mu    sync.Mutex
-	came  int // how many waited so far, in all
-	of    map[aggregateIn][]*expectation
-	fresh map[string][]*expectation // by views: those that have not seen a batch begin and end
-}
-
-// aggregateIn is an aggregate in a view.
-type aggregateIn struct {
-	view string
-	id   uuid.UUID
+	mu        sync.Mutex
+	came      int                              // how many waited so far, in all
+	waiting   map[string]map[*expectation]bool // by views
+	elsewhere map[string]bool                  // views that another replica had when a batch was tried
 }
 
 // expectation is one request's. When met is closed the view shows the version or a
 // later one, and row is that row; nil if it is to be read, or there is none any more.
-// When missed is closed a batch has begun and ended since it came, and was perhaps
-// without it.
+// When missed is closed it may come from elsewhere, or has come already: a batch began
+// and ended since, without it, or could not begin here.
 type expectation struct {
-	of          aggregateIn
+	view        string
+	aggregateID uuid.UUID
 	version     int
 	nth         int // of all that came
 	met, missed chan struct{}
@@ -55,36 +49,32 @@ func (x *expectation) wait(ctx context.Context, most time.Duration, other <-chan
 	}
 }
 
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
 func newExpected() *expected {
-	return &expected{of: make(map[aggregateIn][]*expectation), fresh: make(map[string][]*expectation)}
+	return &expected{waiting: make(map[string]map[*expectation]bool), elsewhere: make(map[string]bool)}
 }
 
 // expect begins to wait. Whoever does has to forget, too.
-func (e *expected) expect(of aggregateIn, version int) *expectation {
+func (e *expected) expect(view string, aggregateID uuid.UUID, version int) *expectation {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.came++
-	x := &expectation{of: of, version: version, nth: e.came, met: make(chan struct{}), missed: make(chan struct{})}
-	e.of[of] = append(e.of[of], x)
-	e.fresh[of.view] = append(e.fresh[of.view], x)
+	x := &expectation{
+		view: view, aggregateID: aggregateID, version: version, nth: e.came, met: make(chan struct{}), missed: make(chan struct{}),
+	}
+	if e.elsewhere[view] {
+		close(x.missed)
+	}
+	if e.waiting[view] == nil {
+		e.waiting[view] = make(map[*expectation]bool)
+	}
+	e.waiting[view][x] = true
 	return x
 }
 
 func (e *expected) forget(x *expectation) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	is := func(other *expectation) bool { return other == x }
-	drop(e.of, x.of, is)
-	drop(e.fresh, x.of.view, is)
+	delete(e.waiting[x.view], x)
 }
 
 // count gives how many have come until now.
@@ -95,40 +85,38 @@ func (e *expected) count() int {
 }
 
 // settle is called after a batch of the view, with how many had come before it began,
-// how many before it sent its commit, and what it committed.
-func (e *expected) settle(view string, began, commits int, m moves) {
+// and what came of it.
+func (e *expected) settle(view string, began int, r result) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for i, id := range m.ids {
-		if len(e.of) == 0 {
-			break
-		}
-		drop(e.of, aggregateIn{view, id}, func(x *expectation) bool {
-			if x.version > m.to[i] {
-				return false
-			}
-			if x.nth <= commits {
-				x.row = m.rows[i]
-			}
-			close(x.met)
-			return true
-		})
-	}
-	drop(e.fresh, view, func(x *expectation) bool {
-		if x.nth > began {
-			return false
-		}
-		close(x.missed)
-		return true
-	})
-}
-
-// drop takes out of a list what is over.
-func drop[Key comparable](from map[Key][]*expectation, key Key, isOver func(*expectation) bool) {
-	rest := slices.DeleteFunc(from[key], isOver)
-	if len(rest) == 0 {
-		delete(from, key)
+	e.elsewhere[view] = r.standing == absent
+	if len(e.waiting[view]) == 0 {
 		return
 	}
-	from[key] = rest
+	at := make(map[uuid.UUID]int, len(r.moves.ids))
+	for i, id := range r.moves.ids {
+		at[id] = i
+	}
+	for x := range e.waiting[view] {
+		i, moved := at[x.aggregateID]
+		switch {
+		case moved && x.version <= r.moves.to[i]:
+			if x.nth <= r.came {
+				x.row = r.moves.rows[i]
+			}
+			close(x.met)
+			delete(e.waiting[view], x)
+		case (x.nth <= began || r.standing == absent) && !isClosed(x.missed):
+			close(x.missed)
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

@@ -15,7 +15,7 @@ import (
 
 // subject is the view under test, whose log also has events that it cannot apply.
 func subject() aggregatortest.Subject {
-	return aggregatortest.Subject{View: things(), Events: types(), Table: table}
+	return aggregatortest.Subject{View: things(), Events: types(), Table: table, Handed: true}
 }
 
 func TestTheViewUnderTestObeysTheLaws(t *testing.T) {

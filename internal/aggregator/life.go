@@ -68,9 +68,14 @@ type caught struct {
 // idle lets the view rest that was worked on for so long, and then wait to be woken.
 // Somebody who waits for it ends both: what they wait for is mostly recorded, so they
 // need no notification. Where another replica has it, that may have begun before what this
-// one was woken for, so it looks again.
+// one was woken for, so it looks again; after a pause that nobody ends, because to try
+// again and again takes the processor from the one who has it.
 func (c caught) idle(ctx context.Context, wake, wanted <-chan struct{}, worked time.Duration) {
-	if c.elsewhere || c.moved {
+	switch {
+	case c.elsewhere:
+		pause.For(ctx, minRest)
+		return
+	case c.moved:
 		rest := time.NewTimer(min(max(restShare*worked, minRest), maxRest))
 		defer rest.Stop()
 		select {
@@ -79,9 +84,6 @@ func (c caught) idle(ctx context.Context, wake, wanted <-chan struct{}, worked t
 			return
 		case <-ctx.Done():
 		}
-	}
-	if c.elsewhere {
-		return
 	}
 	select {
 	case <-wake:

@@ -39,12 +39,10 @@ func Revision(n int) func(*View) {
 
 // projection is one step of a view: the work to bring into a table.
 type projection struct {
-	tx    bun.IDB
-	table string
-	work  []*history
-	// read lifts an event to its newest schema version and makes its payload a
-	// value of the view's E.
-	read func(eventsourcing.Recorded) (newest eventsourcing.Recorded, payload any, err error)
+	tx       bun.IDB
+	table    string
+	work     []*history
+	registry *eventsourcing.Registry
 	// took adds up, by the events' names, how long decoding and folding took.
 	took map[string]time.Duration
 }
@@ -121,7 +119,7 @@ func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row,
 func fold[Row, E any](row *Row, h *history, evolve eventsourcing.Evolve[Row, E], p projection) *Row {
 	for _, e := range h.events {
 		began := now()
-		newest, payload, broken := p.read(e)
+		newest, payload, broken := p.registry.Read(e)
 		next, err := step(row, newest, payload, broken, evolve)
 		p.took[e.Name] += time.Since(began)
 		if err != nil {

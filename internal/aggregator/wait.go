@@ -121,67 +121,81 @@ func (r *Runner) shown(ctx context.Context, views []string, events []eventsourci
 
 // WaitVersion returns true as soon as the view has applied the aggregate's
 // version or a later one, on whichever replica, and false when ctx ends first.
-// The event need not be recorded yet.
+// The event need not be recorded yet. It fails when the database cannot be asked.
 //
 // shows is how the caller reads the row, and whether that shows the version. It is
 // asked first, because mostly there is nothing to wait for, and again when another
-// replica should have applied it. Of a row that was deleted it cannot know. It returns
-// true also where the row cannot be read, which the caller then finds out: nobody waits
-// for a database that is away.
+// replica should have applied it. Of a row that was deleted it cannot know.
 //
 // Where this process applied the version while it was waited for, row is what it
 // wrote, a pointer to the view's Row that others may have too. Else it is nil, and the
 // caller reads the row; so too where the Row has a field that is read otherwise than
 // it was written, as jsonb is.
 func (r *Runner) WaitVersion(
-	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) bool,
-) (row any, shown bool) {
-	look := func() bool { return shows(ctx) && ctx.Err() == nil } // an error may be that of ctx
-	x := r.expected.expect(aggregateIn{view, aggregateID}, version)
+	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) (bool, error),
+) (row any, shown bool, err error) {
+	row, shown, err = r.waitVersion(ctx, view, aggregateID, version, shows)
+	if err != nil && ctx.Err() != nil {
+		return nil, false, nil //nolint:nilerr // that is why the question failed
+	}
+	return row, shown, err
+}
+
+func (r *Runner) waitVersion(
+	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) (bool, error),
+) (row any, shown bool, err error) {
+	x := r.expected.expect(view, aggregateID, version)
 	defer r.expected.forget(x)
-	began, views := now(), []string{view}
-	r.progress.hurry(views) // it can work while this one looks
-	if look() {
-		return nil, true
+	began := now()
+	r.progress.hurry([]string{view}) // it can work while this one looks
+	if shown, err := shows(ctx); shown || err != nil {
+		return nil, shown, err
 	}
 	x.wait(ctx, nextBatch, x.missed)
-	tick := time.NewTicker(lookInterval)
-	defer tick.Stop()
+	look := time.NewTicker(lookInterval)
+	defer look.Stop()
 	for !isClosed(x.met) {
 		moved := r.progress.change()
 		applied, position, err := r.applied(ctx, x)
 		switch {
-		case err != nil && look(), applied >= version:
-			return nil, true
+		case err != nil:
+			return nil, false, err
+		case applied >= version:
+			return nil, true, nil
 		case position > 0:
-			r.progress.hurry(views) // the event may have come after what it has hurried for
-			return r.waitRecorded(ctx, x, position, look)
+			return r.waitRecorded(ctx, x, position, shows)
 		}
 		select {
 		case <-x.met:
 		case <-moved:
 			// Why: a thousand that wait in vain would ask at every batch.
 			x.wait(ctx, min(now().Sub(began)/waitShare, lookInterval), nil)
-		case <-tick.C:
+		case <-look.C:
 		case <-ctx.Done():
-			return nil, false
+			return nil, false, nil
 		}
 	}
-	return x.row, true
+	return x.row, true, nil
 }
 
 // waitRecorded is WaitVersion for an event that is at a position of the log.
-func (r *Runner) waitRecorded(ctx context.Context, x *expectation, position int64, look func() bool) (row any, shown bool) {
-	views := []string{x.of.view}
+func (r *Runner) waitRecorded(
+	ctx context.Context, x *expectation, position int64, shows func(context.Context) (bool, error),
+) (row any, shown bool, err error) {
+	views := []string{x.view}
+	r.progress.hurry(views) // the event may have come after what it has hurried for
 	reached := r.waitPosition(ctx, views, position, x.met)
 	if isClosed(x.met) {
-		return x.row, true
+		return x.row, true, nil
 	}
-	if reached && look() {
-		return nil, true
+	if !reached {
+		return nil, false, nil
 	}
-	event := eventsourcing.Receipt{AggregateID: x.of.id, Version: x.version, Position: position}
-	return nil, r.Wait(ctx, views, []eventsourcing.Receipt{event})
+	if shown, err := shows(ctx); shown || err != nil {
+		return nil, shown, err
+	}
+	event := eventsourcing.Receipt{AggregateID: x.aggregateID, Version: x.version, Position: position}
+	return nil, r.Wait(ctx, views, []eventsourcing.Receipt{event}), nil
 }
 
 // applied gives the version that is applied of what is expected, and the position of
@@ -190,9 +204,9 @@ func (r *Runner) applied(ctx context.Context, x *expectation) (applied int, posi
 	err = r.reader.NewRaw(`SELECT
 	   coalesce((SELECT l.version FROM view_locks l WHERE l.view = ?0 AND l.aggregate_id = ?1), 0),
 	   coalesce((SELECT e."position" FROM events e WHERE e.aggregate_id = ?1 AND e.version = ?2), 0)`,
-		x.of.view, x.of.id, x.version).Scan(ctx, &applied, &position)
+		x.view, x.aggregateID, x.version).Scan(ctx, &applied, &position)
 	if err != nil {
-		return 0, 0, fmt.Errorf("ask for version %d of %s in view %s: %w", x.version, x.of.id, x.of.view, err)
+		return 0, 0, fmt.Errorf("ask for version %d of %s in view %s: %w", x.version, x.aggregateID, x.view, err)
 	}
 	return applied, position, nil
 }

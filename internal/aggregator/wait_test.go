@@ -48,13 +48,13 @@ func TestWaitingSeesWhatAnotherReplicaDoes(t *testing.T) {
 	if ok, _ := w.waits(idle, 10*time.Second, w.receipts(id, made{}, added{1})...); !ok || w.sums()[id] != 1 {
 		t.Errorf("waited in vain: %t, sums %v", ok, w.sums())
 	}
-	if _, shown := idle.WaitVersion(t.Context(), "things", id, 2, blind); !shown {
+	if _, shown, _ := idle.WaitVersion(t.Context(), "things", id, 2, blind); !shown {
 		t.Error("version 2 is there and was not seen")
 	}
 }
 
 // blind is a reader who never sees the row, as one of a row that was deleted.
-func blind(context.Context) bool { return false }
+func blind(context.Context) (bool, error) { return false, nil }
 
 func TestANotificationEndsAWaitAtOnce(t *testing.T) {
 	t.Parallel()
@@ -97,7 +97,7 @@ func TestWaitingForAParkedAggregateIsInVainUntilItIsFreed(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, shown := r.WaitVersion(ctx, "things", sick, 3, blind); shown {
+	if _, shown, _ := r.WaitVersion(ctx, "things", sick, 3, blind); shown {
 		t.Error("version 3 counts as shown")
 	}
 	w.due()
@@ -170,7 +170,7 @@ func TestWaitingOnEmptyViewsIsBounded(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, shown := r.WaitVersion(ctx, "things", uuid.New(), 1, blind); shown {
+	if _, shown, _ := r.WaitVersion(ctx, "things", uuid.New(), 1, blind); shown {
 		t.Error("nobody's version counts as shown")
 	}
 }
@@ -322,7 +322,7 @@ func TestWaitingInVainAsksSeldom(t *testing.T) {
 	defer cancel()
 	done := make(chan bool)
 	go func() {
-		_, shown := r.WaitVersion(ctx, "things", uuid.New(), 1, blind)
+		_, shown, _ := r.WaitVersion(ctx, "things", uuid.New(), 1, blind)
 		done <- shown
 	}()
 	for n := 1; ; n++ {

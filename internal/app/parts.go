@@ -33,7 +33,7 @@ type parts struct {
 func (a *App) assemble() (parts, error) {
 	return construct(a.options.Domains, domains.Deps{
 		DB: a.pools.reader,
-		WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int, shows func(context.Context) bool) (any, bool) {
+		WaitVersion: func(ctx context.Context, view string, id uuid.UUID, version int, shows func(context.Context) (bool, error)) (any, bool, error) {
 			return a.views.WaitVersion(ctx, view, id, version, shows)
 		},
 		Past:   pastLog{a},

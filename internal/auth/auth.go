@@ -6,7 +6,9 @@
 //
 // Who it is says a [Verifier]: [Keys] that `app keys` made, or [Tokens] that
 // another issuer signed. Without one, access control is off and everybody is
-// "anonymous", which the configuration allows on loopback addresses only.
+// "anonymous", which the configuration allows on loopback addresses only; a browser
+// there is not to be used by the pages that it shows, so changes are taken from pages
+// of known origins only.
 //
 // # Guarantees
 //

@@ -81,7 +81,7 @@ type Access struct {
 	// Proxies are trusted to say in X-Forwarded-For whom they ask for.
 	Proxies []netip.Prefix
 	// Origins are the web pages, as scheme://host:port, that browsers let use
-	// the API (CORS).
+	// the API (CORS), and that may change something without access control.
 	Origins []string
 }
 

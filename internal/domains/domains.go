@@ -50,12 +50,12 @@ type Domain struct {
 type Constructor func(Deps) Domain
 
 // WaitVersion returns true as soon as the view shows the aggregate at the version or
-// a later one, and false when ctx ends first. shows is how the domain reads the row:
-// true also of an error. A row that is not nil is what the view now has, to be taken
-// only where a read adds nothing to it; see WaitVersion of aggregator.Runner.
+// a later one, and false when ctx ends first. shows is how the domain reads the row. A
+// row that is not nil is what the view now has, to be taken only where a read adds
+// nothing to it; see WaitVersion of aggregator.Runner.
 type WaitVersion func(
-	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) bool,
-) (row any, shown bool)
+	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) (bool, error),
+) (row any, shown bool, err error)
 
 // Deps are what a domain may use.
 type Deps struct {

@@ -103,8 +103,7 @@ func (d *Decider[S, E]) upcast(events []Recorded) ([]Recorded, error) {
 // Encode makes events to append of what was decided about an aggregate at the
 // version. Their ids are UUIDv7, which the log's index takes best.
 //
-// Each names its schema version: the log would otherwise assume the newest one
-// that any program has registered, and a newer program may run beside this one.
+// Each names its schema version, because it is folded before it is recorded too.
 func (d *Decider[S, E]) Encode(id uuid.UUID, version int, decided []E) ([]Event, error) {
 	events := make([]Event, len(decided))
 	for i, fact := range decided {

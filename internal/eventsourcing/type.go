@@ -53,7 +53,7 @@ func Type[P any](name string, lifecycle Lifecycle, options ...func(*EventType)) 
 		decode: func(payload json.RawMessage) (any, error) {
 			var p P
 			err := json.Unmarshal(payload, &p)
-			return p, err //nolint:wrapcheck // Decode says which event
+			return p, err //nolint:wrapcheck // Read says which event
 		},
 	}
 	for _, option := range options {

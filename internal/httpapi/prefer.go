@@ -46,19 +46,26 @@ func (w *Waiting) Await(ctx context.Context, shown func(context.Context) bool) s
 
 // AwaitVersion holds a read back until reached returns true: the view shows the
 // version that the client asked for, where 0 is none. It looks once even if the
-// client would not wait. It fails with "view-behind", and gives the value of
-// Preference-Applied.
-func (w *Waiting) AwaitVersion(ctx context.Context, version int, reached func(context.Context) bool) (string, error) {
+// client would not wait. It fails as reached does, or with "view-behind", and gives
+// the value of Preference-Applied.
+func (w *Waiting) AwaitVersion(ctx context.Context, version int, reached func(context.Context) (bool, error)) (string, error) {
 	if version == 0 {
 		return "", nil
 	}
-	if !await(ctx, max(w.wait, oneLook), reached) {
+	var failure error
+	inTime := await(ctx, max(w.wait, oneLook), func(ctx context.Context) (ok bool) {
+		ok, failure = reached(ctx)
+		return ok
+	})
+	switch {
+	case failure != nil:
+		return "", failure
+	case !inTime:
 		return "", &fault.Error{
 			Kind: fault.Timeout, Code: "view-behind",
 			Message: "The view does not show that version yet. Ask again, or wait longer with Prefer: wait=N.",
 		}
-	}
-	if !w.asks {
+	case !w.asks:
 		return "", nil
 	}
 	return PreferenceApplied(w.wait), nil

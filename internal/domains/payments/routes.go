@@ -96,16 +96,16 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Lis
 		return httpapi.ReadPast(ctx, q.past, in.ID, &in.When, &in.Conditional)
 	}
 	var payment *Listed
-	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
-		_, shown := q.waitVersion(ctx, summaries, in.ID.UUID, in.MinVersion, func(ctx context.Context) bool {
+	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) (bool, error) {
+		_, shown, err := q.waitVersion(ctx, summaries, in.ID.UUID, in.MinVersion, func(ctx context.Context) (bool, error) {
 			row, _, err := q.payments.row(ctx, in.ID.UUID)
-			if err == nil && (row == nil || row.Version < in.MinVersion) {
-				return false
+			if err != nil || row == nil || row.Version < in.MinVersion {
+				return false, err
 			}
 			payment = row
-			return true // also of an error: the read below says what it is
+			return true, nil
 		})
-		return shown // the customer's name is not in the view's row
+		return shown, err // the customer's name is not in the view's row
 	})
 	if err == nil && payment == nil {
 		payment, _, err = q.payments.row(ctx, in.ID.UUID)

@@ -99,19 +99,19 @@ func (q queries) one(ctx context.Context, in *oneInput) (*httpapi.Versioned[*Use
 		return httpapi.ReadPast(ctx, q.past, in.ID, &in.When, &in.Conditional)
 	}
 	var user *User
-	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) bool {
-		row, shown := q.waitVersion(ctx, view, in.ID.UUID, in.MinVersion, func(ctx context.Context) bool {
+	applied, err := in.AwaitVersion(ctx, in.MinVersion, func(ctx context.Context) (bool, error) {
+		row, shown, err := q.waitVersion(ctx, view, in.ID.UUID, in.MinVersion, func(ctx context.Context) (bool, error) {
 			row, _, err := q.users.row(ctx, in.ID.UUID)
-			if err == nil && (row == nil || row.Version < in.MinVersion) {
-				return false
+			if err != nil || row == nil || row.Version < in.MinVersion {
+				return false, err
 			}
 			user = row
-			return true // also of an error: the read below says what it is
+			return true, nil
 		})
 		if written, ok := row.(*User); ok { // it is served as the view has it
 			user = written
 		}
-		return shown
+		return shown, err
 	})
 	if err != nil {
 		return nil, err
