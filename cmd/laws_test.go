@@ -44,7 +44,7 @@ func TestEveryViewObeysTheLaws(t *testing.T) {
 		t.Run(view.Name, func(t *testing.T) {
 			t.Parallel()
 			aggregatortest.Laws(t, aggregatortest.Subject{
-				View: view, Events: events[view.Aggregate], Handed: view.Name == "users", // its route serves the row as it is
+				View: view, Events: events[view.Aggregate], MustHand: view.Name == "users", // its route serves the row as it is
 			})
 		})
 	}

@@ -157,17 +157,26 @@ fails still.`,
 }
 
 func newViewsRebuild() *cobra.Command {
-	return &cobra.Command{
+	var takeBack bool
+	rebuild := &cobra.Command{
 		Use:   "rebuild NAME",
 		Short: "Fold a view anew from the first event",
 		Long: `Folds the view anew beside the live one and exchanges the two when it has caught
 up. Readers see the old rows until then, and writes go on.
 
 The command does the work itself unless a server is at it already. Interrupted,
-the rebuild is continued by the next server or command that comes.`,
-		Example: "  app views rebuild users",
+the rebuild is continued by the next server or command that comes.
+
+A view that a newer release has rebuilt is left alone by older ones. When that
+release was taken back, --take-back makes the view this program's again.`,
+		Example: "  app views rebuild users\n  app views rebuild users --take-back",
 		Args:    cobra.ExactArgs(1),
 		RunE: withViews(func(c *cobra.Command, views *aggregator.Runner, args []string) error {
+			if takeBack {
+				if err := views.TakeBack(c.Context(), args[0]); err != nil {
+					return err
+				}
+			}
 			bar := newProgress(c.ErrOrStderr())
 			defer bar.end()
 			if err := views.FollowRebuild(c.Context(), args[0], bar.positions(args[0])); err != nil {
@@ -176,4 +185,6 @@ the rebuild is continued by the next server or command that comes.`,
 			return printLine(c, "The view "+args[0]+" is rebuilt.")
 		}),
 	}
+	rebuild.Flags().BoolVar(&takeBack, "take-back", false, "take the view from a newer release that is gone for good")
+	return rebuild
 }

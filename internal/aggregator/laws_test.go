@@ -15,7 +15,7 @@ import (
 
 // subject is the view under test, whose log also has events that it cannot apply.
 func subject() aggregatortest.Subject {
-	return aggregatortest.Subject{View: things(), Events: types(), Table: table, Handed: true}
+	return aggregatortest.Subject{View: things(), Events: types(), Table: table, MustHand: true}
 }
 
 func TestTheViewUnderTestObeysTheLaws(t *testing.T) {

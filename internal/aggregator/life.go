@@ -45,7 +45,10 @@ func (r *Runner) runView(ctx context.Context, v View) {
 			if seen.obstacle != obstacle && seen.obstacle != "" {
 				r.logger.WarnContext(ctx, "view waits", slog.String("view", v.Name), slog.String("reason", seen.obstacle))
 			}
-			backOff, obstacle = minBackOff, seen.obstacle
+			backOff = minBackOff
+			if !seen.elsewhere { // who has it may have the same obstacle
+				obstacle = seen.obstacle
+			}
 			seen.idle(ctx, wake, r.progress.want(v.Name), worked)
 		case ctx.Err() == nil:
 			r.metrics.failures.WithLabelValues(v.Name).Inc()

@@ -89,13 +89,6 @@ func (p *progress) put(view string, position int64) {
 	p.moved = make(chan struct{})
 }
 
-// change gives a channel that says when any view has moved.
-func (p *progress) change() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.moved
-}
-
 // reached reports whether all views are at the position, and gives a channel
 // that says when to look again.
 func (p *progress) reached(views []string, position int64) (bool, <-chan struct{}) {

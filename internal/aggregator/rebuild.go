@@ -54,9 +54,27 @@ func (r *Runner) Rebuild(ctx context.Context, view string) error {
 	}
 	if revision > v.Revision {
 		return fault.New(fault.Conflict, "view-newer", fmt.Sprintf(
-			"A newer program keeps view %s (revision %d, here %d). Ask that one.", v.Name, revision, v.Revision))
+			"A newer program keeps view %s (revision %d, here %d). Ask that one. If it is gone for good, take the view back: "+
+				"app views rebuild %s --take-back.", v.Name, revision, v.Revision, v.Name))
 	}
 	return r.begin(ctx, v, "p.halted IS NOT NULL OR p.revision < EXCLUDED.revision")
+}
+
+// TakeBack makes a view that a newer program kept this program's, which then folds on
+// by its own rule. Its rows are those of the newer rule until it is rebuilt, and it is
+// the newer program's again as soon as that runs.
+func (r *Runner) TakeBack(ctx context.Context, view string) error {
+	v, err := r.find(view)
+	if err != nil {
+		return err
+	}
+	_, err = r.reader.NewRaw(`UPDATE view_positions
+	    SET revision = ?2, halted = CASE WHEN view = ?1 THEN 'taken back' ELSE halted END
+	  WHERE view IN (?0, ?1) AND revision > ?2`, v.Name, v.rebuildName(), v.Revision).Exec(ctx)
+	if err != nil {
+		return postgres.Fault(fmt.Errorf("take view %s back: %w", v.Name, err))
+	}
+	return nil
 }
 
 // begin makes the rebuild's row and its empty table, unless there is a row and

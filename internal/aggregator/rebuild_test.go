@@ -278,6 +278,19 @@ func TestANewRevisionRebuildsItselfAndOlderReplicasLeaveItAlone(t *testing.T) {
 	}
 	// Why repeated: while the older one looks, it has the row.
 	w.until(next, "caught up", func(aggregator.Status) bool { return next.CatchUp(t.Context()) == nil && w.sums()[id] == 20 })
+	// The newer release was taken back, in the middle of another rebuild.
+	if err := next.Rebuild(t.Context(), "things"); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.TakeBack(t.Context(), "things"); err != nil {
+		t.Fatal(err)
+	}
+	w.rebuild(old)
+	w.append(id, added{1})
+	w.until(old, "goes on", func(s aggregator.Status) bool { return s.LagEvents == 0 && s.Revision == 1 && s.Rebuild == nil })
+	if got := w.sums()[id]; got != 11 {
+		t.Errorf("sum %d by the older rule, want 11", got)
+	}
 }
 
 // A rebuild by a mended rule frees what was parked, and the next event fits.

@@ -124,7 +124,8 @@ func (r *Runner) status(v View, row statusRow) Status {
 	switch {
 	case s.Reason != "" || s.LagEvents == 0:
 	case row.Revision > v.Revision:
-		s.Reason = fmt.Sprintf("It is kept by a newer program: revision %d, this one has %d.", row.Revision, v.Revision)
+		s.Reason = fmt.Sprintf("It is kept by a newer program: revision %d, this one has %d. If that is gone for good: app views rebuild %s --take-back.",
+			row.Revision, v.Revision, v.Name)
 	case row.Aggregate == v.Aggregate && !knows(r.registry, row.Event, row.Schema):
 		s.Reason = fmt.Sprintf("It waits for a newer program to apply %s version %d at position %d.", row.Event, row.Schema, row.Position+1)
 	}

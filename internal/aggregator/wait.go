@@ -124,8 +124,7 @@ func (r *Runner) shown(ctx context.Context, views []string, events []eventsourci
 // The event need not be recorded yet. It fails when the database cannot be asked.
 //
 // shows is how the caller reads the row, and whether that shows the version. It is
-// asked first, because mostly there is nothing to wait for, and again when another
-// replica should have applied it. Of a row that was deleted it cannot know.
+// asked first, because mostly there is nothing to wait for.
 //
 // Where this process applied the version while it was waited for, row is what it
 // wrote, a pointer to the view's Row that others may have too. Else it is nil, and the
@@ -135,7 +134,8 @@ func (r *Runner) WaitVersion(
 	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) (bool, error),
 ) (row any, shown bool, err error) {
 	row, shown, err = r.waitVersion(ctx, view, aggregateID, version, shows)
-	if err != nil && ctx.Err() != nil {
+	// Why also by the clock: a connection knows the end before ctx does.
+	if end, ok := ctx.Deadline(); err != nil && (ctx.Err() != nil || ok && !now().Before(end)) {
 		return nil, false, nil //nolint:nilerr // that is why the question failed
 	}
 	return row, shown, err
@@ -146,56 +146,66 @@ func (r *Runner) waitVersion(
 ) (row any, shown bool, err error) {
 	x := r.expected.expect(view, aggregateID, version)
 	defer r.expected.forget(x)
-	began := now()
 	r.progress.hurry([]string{view}) // it can work while this one looks
 	if shown, err := shows(ctx); shown || err != nil {
 		return nil, shown, err
 	}
 	x.wait(ctx, nextBatch, x.missed)
-	look := time.NewTicker(lookInterval)
-	defer look.Stop()
-	for !isClosed(x.met) {
-		moved := r.progress.change()
-		applied, position, err := r.applied(ctx, x)
-		switch {
-		case err != nil:
-			return nil, false, err
-		case applied >= version:
-			return nil, true, nil
-		case position > 0:
-			return r.waitRecorded(ctx, x, position, shows)
-		}
-		select {
-		case <-x.met:
-		case <-moved:
-			// Why: a thousand that wait in vain would ask at every batch.
-			x.wait(ctx, min(now().Sub(began)/waitShare, lookInterval), nil)
-		case <-look.C:
-		case <-ctx.Done():
-			return nil, false, nil
-		}
-	}
-	return x.row, true, nil
+	return r.waitAsking(ctx, x)
 }
 
-// waitRecorded is WaitVersion for an event that is at a position of the log.
-func (r *Runner) waitRecorded(
-	ctx context.Context, x *expectation, position int64, shows func(context.Context) (bool, error),
-) (row any, shown bool, err error) {
-	views := []string{x.view}
-	r.progress.hurry(views) // the event may have come after what it has hurried for
-	reached := r.waitPosition(ctx, views, position, x.met)
-	if isClosed(x.met) {
-		return x.row, true, nil
+// waitAsking is WaitVersion for what this process has not applied at once.
+func (r *Runner) waitAsking(ctx context.Context, x *expectation) (row any, shown bool, err error) {
+	began, views := now(), []string{x.view}
+	var position int64 // of the version, once it is recorded
+	for !isClosed(x.met) && ctx.Err() == nil {
+		passed, moved := r.progress.reached(views, position)
+		passed = passed && position > 0
+		var applied int
+		if applied, position, err = r.applied(ctx, x); err != nil || applied >= x.version {
+			return nil, err == nil, err
+		}
+		switch {
+		case position == 0:
+			r.waitRecorded(ctx, x, moved, began)
+		case passed:
+			r.waitFreed(ctx, x)
+		default:
+			r.progress.hurry(views) // the event may have come after what it has hurried for
+			r.waitApplied(ctx, x, position)
+		}
 	}
-	if !reached {
-		return nil, false, nil
+	return x.row, isClosed(x.met), nil
+}
+
+// waitRecorded waits while there is no such event yet: until a view moves, and then for
+// a share of the time that was waited. Why: a thousand that wait in vain would ask at
+// every batch.
+func (r *Runner) waitRecorded(ctx context.Context, x *expectation, moved <-chan struct{}, began time.Time) {
+	late := time.NewTimer(lookInterval)
+	defer late.Stop()
+	select {
+	case <-x.met:
+	case <-moved:
+		x.wait(ctx, min(now().Sub(began)/waitShare, lookInterval), nil)
+	case <-late.C:
+	case <-ctx.Done():
 	}
-	if shown, err := shows(ctx); shown || err != nil {
-		return nil, shown, err
-	}
-	event := eventsourcing.Receipt{AggregateID: x.aggregateID, Version: x.version, Position: position}
-	return nil, r.Wait(ctx, views, []eventsourcing.Receipt{event}), nil
+}
+
+// waitApplied waits until the view is believed to have passed the position. It ends
+// after a time, because only a question tells whether the database is there.
+func (r *Runner) waitApplied(ctx context.Context, x *expectation, position int64) {
+	ctx, cancel := context.WithTimeout(ctx, lookInterval)
+	defer cancel()
+	r.waitPosition(ctx, []string{x.view}, position, x.met)
+}
+
+// waitFreed waits where the view is believed to have passed an event that it has not
+// applied: that is parked, or behind one that is, or a notification lied.
+func (r *Runner) waitFreed(ctx context.Context, x *expectation) {
+	x.wait(ctx, lookInterval, nil)
+	r.refresh(ctx, []string{x.view}, r.progress.correct)
 }
 
 // applied gives the version that is applied of what is expected, and the position of

@@ -122,6 +122,23 @@ func (c *comparison) fold(ctx context.Context) error {
 	})
 }
 
+// isNewer tells whether a newer release recorded an event that this one has, too.
+func (c *comparison) isNewer(e eventsourcing.Recorded) bool {
+	known, ok := c.Registry.Lookup(e.Name)
+	return ok && e.SchemaVersion > known.SchemaVersion()
+}
+
+// noteNewer says, once for the view, that rows are not compared because a newer
+// program recorded some of their events.
+func (c *comparison) noteNewer(poison *aggregator.EventError) {
+	if !c.newer[c.view.Name] {
+		c.newer[c.view.Name] = true
+		c.report.Notes = append(c.report.Notes, Finding{
+			Check: "rows", View: c.view.Name, Detail: "rows with events of a newer program are not compared: " + poison.Error(),
+		})
+	}
+}
+
 // judge says what is wrong with the aggregates that were looked at.
 func (c *comparison) judge(ctx context.Context) error {
 	differences, err := c.folding.Differences(ctx, c.tx, c.ids)
@@ -134,6 +151,10 @@ func (c *comparison) judge(ctx context.Context) error {
 		case s.failed != nil:
 			var poison *aggregator.EventError
 			errors.As(s.failed, &poison)
+			if c.isNewer(poison.Event) {
+				c.noteNewer(poison)
+				continue
+			}
 			c.found(id, poison.Event.Position, "the events that the view has applied cannot be applied: %v", poison)
 		case s.missed > 0:
 			c.found(id, s.missed, "the view has read past this event and applied it not, only up to version %d", s.version)

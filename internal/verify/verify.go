@@ -131,6 +131,8 @@ type run struct {
 	head, end, lastSeal int64
 	// otherRevision are the views whose rows another rule has made.
 	otherRevision map[string]bool
+	// newer are the views with rows that only a newer program can fold.
+	newer map[string]bool
 }
 
 // add adds a finding.
@@ -184,7 +186,7 @@ func checks() []check {
 // Run verifies the database. Its error is about the run itself, which then came
 // as far as the report says; what is wrong in the database is a finding.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	r := &run{Options: o, otherRevision: make(map[string]bool), report: &Report{Findings: []Finding{}, Notes: []Finding{}}}
+	r := &run{Options: o, otherRevision: make(map[string]bool), newer: make(map[string]bool), report: &Report{Findings: []Finding{}, Notes: []Finding{}}}
 	if r.Asking == nil {
 		r.Asking = func(string) {}
 	}

@@ -25,9 +25,9 @@ type Subject struct {
 	Events []eventsourcing.EventType
 	// Table makes the view's table where no migration does.
 	Table string
-	// Handed says that a row is read as it was written, by what its columns are, so
+	// MustHand says that a row is read as it was written, by what its columns are, so
 	// that who waits for it has to be handed it.
-	Handed bool
+	MustHand bool
 	// Tamper is called between the two halves of a law. Only the tests of the
 	// laws themselves plant something with it.
 	Tamper func(*World)
@@ -342,7 +342,7 @@ func Handed(c *Case) error {
 			return err
 		}
 	}
-	if all := len(c.rows()); handed != all && (handed > 0 || c.Subject.Handed) {
+	if all := len(c.rows()); handed != all && (handed > 0 || c.MustHand) {
 		return fmt.Errorf("%d rows of %d were handed over", handed, all)
 	}
 	return nil
