@@ -10,7 +10,7 @@
 //
 //	claim    view_positions row, FOR NO KEY UPDATE SKIP LOCKED, and read the log
 //	         after the position, at most 1,000 positions
-//	fold     load those rows once, Evolve in memory, one upsert, one delete
+//	fold     load those rows once, Evolve in memory, one insert or upsert, one delete
 //	advance  view_locks, only from the version before; view_positions;
 //	         pg_notify('views:updated')
 //	commit

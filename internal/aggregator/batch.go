@@ -352,7 +352,7 @@ func (b batch) apply(ctx context.Context, work []*history, r *result) ([]*EventE
 	if len(work) == 0 {
 		return nil, nil
 	}
-	p := projection{tx: b.tx, table: b.name(), work: work, registry: b.registry, took: r.took}
+	p := projection{tx: b.tx, table: b.name(), work: work, registry: b.registry, careful: b.careful, took: r.took}
 	var err error
 	if b.careful {
 		err = b.projectCarefully(ctx, p)

@@ -43,6 +43,8 @@ type projection struct {
 	table    string
 	work     []*history
 	registry *eventsourcing.Registry
+	// careful is about an aggregate that begins: there may be a row all the same.
+	careful bool
 	// took adds up, by the events' names, how long decoding and folding took.
 	took map[string]time.Duration
 }
@@ -76,41 +78,58 @@ func (h *history) reset() { h.applied, h.failed, h.row = 0, nil, nil }
 // The table has to be one that can be exchanged: no SQL view, foreign key,
 // trigger or policy may be tied to it.
 func Define[Row, E any](name, aggregate string, evolve eventsourcing.Evolve[Row, E], options ...func(*View)) View {
-	v := View{Name: name, Aggregate: aggregate, Revision: 1, folding: foldingOf(evolve), timeline: timelineOf(aggregate, evolve)}
+	v := View{
+		Name: name, Aggregate: aggregate, Revision: 1,
+		project: projectionOf(evolve), folding: foldingOf(evolve), timeline: timelineOf(aggregate, evolve),
+	}
 	for _, option := range options {
 		option(&v)
 	}
+	return v
+}
+
+// projectionOf brings work into the table of a view with this rule.
+func projectionOf[Row, E any](evolve eventsourcing.Evolve[Row, E]) func(context.Context, projection) error {
 	var exact bool
 	var once sync.Once
-	v.project = func(ctx context.Context, p projection) error {
+	return func(ctx context.Context, p projection) error {
 		t := tableOf[Row](p.tx, p.table)
 		once.Do(func() { exact = t.isExact() })
-		rows, err := t.load(ctx, p.tx, p.work)
+		before, err := t.load(ctx, p.tx, p.work)
 		if err != nil {
 			return err
 		}
-		var upserts []*Row
-		var deletes []uuid.UUID
-		for _, h := range p.work {
-			before := rows[h.aggregateID]
-			after := fold(before, h, evolve, p)
-			switch {
-			case h.applied == 0:
-			case after != nil:
-				if exact {
-					h.row = after
-				}
-				upserts = append(upserts, after)
-			case before != nil:
-				deletes = append(deletes, h.aggregateID)
+		rows, ended := foldAll(before, evolve, p)
+		if !exact {
+			for _, h := range p.work {
+				h.row = nil
 			}
 		}
-		if err := t.upsert(ctx, p.tx, upserts); err != nil {
+		write := t.upsert
+		if before == nil && !p.careful {
+			write = t.insert
+		}
+		if err := write(ctx, p.tx, rows); err != nil {
 			return err
 		}
-		return t.remove(ctx, p.tx, deletes)
+		return t.remove(ctx, p.tx, ended)
 	}
-	return v
+}
+
+// foldAll gives the rows to write, and the aggregates whose rows are to go.
+func foldAll[Row, E any](before map[uuid.UUID]*Row, evolve eventsourcing.Evolve[Row, E], p projection) (rows []*Row, ended []uuid.UUID) {
+	for _, h := range p.work {
+		row := fold(before[h.aggregateID], h, evolve, p)
+		switch {
+		case h.applied == 0:
+		case row != nil:
+			h.row = row
+			rows = append(rows, row)
+		case before[h.aggregateID] != nil:
+			ended = append(ended, h.aggregateID)
+		}
+	}
+	return rows, ended
 }
 
 // fold applies an aggregate's next events to its row, up to the first that
