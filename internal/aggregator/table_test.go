@@ -115,3 +115,20 @@ func TestAColumnThatCannotBeWrittenIsNamed(t *testing.T) {
 		t.Errorf("%v, want %q", err, want)
 	}
 }
+
+// Somebody has put a row there, or a restore has.
+func TestARowThatNoLockSpeaksOfIsReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stray, other := uuid.New(), uuid.New()
+	w.Exec("INSERT INTO things VALUES (?, 77, 9)", stray)
+	w.append(stray, made{}, added{2})
+	w.append(other, made{}, added{3})
+	r := w.replica(types())
+	if err := r.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.sums(); got[stray] != 2 || got[other] != 3 || w.status(r).Parked != 0 {
+		t.Errorf("sums %v, %+v", got, w.status(r))
+	}
+}
