@@ -57,8 +57,9 @@ func (t table[Row]) load(ctx context.Context, db bun.IDB, work []*history) (map[
 	return stored, nil
 }
 
-// insert writes rows of which there are none yet. Why not upsert: where PostgreSQL has
-// to look for conflicts, ten rows take it 0.35 ms instead of 0.25.
+// insert writes rows of which there are none yet. Why not upsert: with eleven users the
+// last message of a batch, COMMIT included, takes PostgreSQL 0.5 ms, and 0.6 where it
+// has to look for conflicts.
 func (t table[Row]) insert(ctx context.Context, db bun.IDB, rows []*Row) error {
 	return t.write(ctx, db, rows, "")
 }

@@ -72,8 +72,8 @@ func AtLeast(n int) func(*EventType) {
 }
 
 // Upcasts is the option for an event whose schema has changed: steps lead
-// from version 1 to the newest. Clients post the newest; a client of before that sends
-// an old event again is told so, although it is recorded.
+// from version 1 to the newest. Clients post the newest; one of before that sends an
+// old event again is refused, although it was recorded.
 func Upcasts(steps ...Upcast) func(*EventType) {
 	return func(t *EventType) { t.Upcasts = steps }
 }
