@@ -146,6 +146,7 @@ type Runner struct {
 	metrics   metrics
 	progress  *progress
 	expected  *expected
+	recorded  recorded
 	window    int64
 }
 
@@ -166,7 +167,8 @@ func New(o Options) (*Runner, error) {
 	}
 	r := &Runner{
 		db: o.DB, rebuilder: o.Rebuilder, reader: o.Reader, read: o.Read, registry: o.Registry, views: o.Views, wake: o.Wake,
-		logger: o.Logger, metrics: newMetrics(), progress: newProgress(), expected: newExpected(), window: liveWindow,
+		logger: o.Logger, metrics: newMetrics(), progress: newProgress(), expected: newExpected(),
+		recorded: recorded{newest: make(map[uuid.UUID]eventsourcing.Receipt)}, window: liveWindow,
 	}
 	if o.Window > 0 {
 		r.window = int64(o.Window)

@@ -56,6 +56,45 @@ func TestWaitingSeesWhatAnotherReplicaDoes(t *testing.T) {
 // blind is a reader who never sees the row, as one of a row that was deleted.
 func blind(context.Context) (bool, error) { return false, nil }
 
+// Who recorded an event knows that a view has not come there, and need not look for it;
+// unless another replica took the view there, of which it may not have heard.
+func TestWhatWasRecordedHereIsNotLookedForTooEarly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	here, other := w.replica(types()), w.replica(types())
+	id := uuid.New()
+	looks := 0
+	look := func(ctx context.Context) (bool, error) {
+		looks++
+		return false, ctx.Err()
+	}
+	wait := func(version int) bool {
+		t.Helper()
+		looks = 0
+		_, shown, err := here.WaitVersion(t.Context(), "things", id, version, look)
+		if err != nil {
+			t.Error(err)
+		}
+		return shown
+	}
+	here.Recorded(w.receipts(id, made{}, added{1}))
+	if err := other.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !wait(2) || looks > 0 {
+		t.Errorf("another replica applied what was recorded here: %d looks", looks)
+	}
+	if !wait(1) || looks != 1 {
+		t.Errorf("an earlier version may be there: %d looks", looks)
+	}
+	if err := here.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !wait(2) || looks != 1 {
+		t.Errorf("the view has come there: %d looks", looks)
+	}
+}
+
 func TestANotificationEndsAWaitAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -24,6 +24,8 @@ type Options struct {
 	Writer *bun.DB
 	// Reader is the pool for everything else.
 	Reader *bun.DB
+	// Recorded, if there is one, is told what was recorded before who appended it is.
+	Recorded func([]eventsourcing.Receipt)
 	// Metrics receives the batch sizes and durations.
 	Metrics prometheus.Registerer
 	Logger  *slog.Logger
@@ -32,10 +34,11 @@ type Options struct {
 // Log is the event log. It is safe for concurrent use. Close it to stop
 // taking requests.
 type Log struct {
-	writer  *bun.DB
-	reader  *bun.DB
-	logger  *slog.Logger
-	metrics metrics
+	writer   *bun.DB
+	reader   *bun.DB
+	recorded func([]eventsourcing.Receipt)
+	logger   *slog.Logger
+	metrics  metrics
 
 	snapshots chan eventsourcing.Snapshot // on their way into the cache
 
@@ -73,6 +76,7 @@ func Open(o Options) *Log {
 	l := &Log{
 		writer:    o.Writer,
 		reader:    o.Reader,
+		recorded:  o.Recorded,
 		logger:    o.Logger,
 		metrics:   newMetrics(o.Metrics),
 		snapshots: make(chan eventsourcing.Snapshot, snapshotQueue),
@@ -119,6 +123,9 @@ func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]event
 	}
 	select {
 	case o := <-r.done:
+		if o.err == nil && l.recorded != nil {
+			l.recorded(o.receipts)
+		}
 		return o.receipts, o.err
 	case <-ctx.Done():
 		return nil, errGaveUp(ctx)
