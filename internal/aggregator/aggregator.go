@@ -27,6 +27,22 @@
 // Who waits for a version in the same process is handed the row when the batch has
 // committed, and asks for it no more: see expected.
 //
+// # What is remembered
+//
+// What this process itself appended it need not read. A view that it left at a position,
+// where the next events are ones that it appended, is resumed instead of claimed:
+//
+//	resume   view_positions row, as above, if it is still at the position, of our
+//	         revision, not halted and with nothing parked, and if the last of the
+//	         events is in the log where we know it
+//
+// and the rest is as above, so that a batch of new aggregates is one message, COMMIT
+// included. PostgreSQL decides, under the row's lock; if something is otherwise it refuses
+// the whole message, and a batch that reads the log comes next. Positions have no gaps, so
+// a process knows where others appended something, and reads there. What it remembers is
+// bounded, and lost with it. A process that has seen another one at the view reads for a
+// minute: see left. The laws hold for both ways, and for both at once.
+//
 // # Guarantees
 //
 // A row, its lock and the position commit together, so each event is applied
@@ -114,6 +130,9 @@ type Options struct {
 	// Window is how many positions a live view's batch covers at most; zero
 	// means 1,000.
 	Window int
+	// Alone is for how long no other replica has to have been seen at a view before
+	// events that this process recorded are applied without being read; zero means a minute.
+	Alone time.Duration
 }
 
 // LogRange selects events to fold: positions in (After, UpTo] of one aggregate
@@ -146,8 +165,10 @@ type Runner struct {
 	metrics   metrics
 	progress  *progress
 	expected  *expected
-	recorded  recorded
+	recent    recent
+	left      left
 	window    int64
+	alone     time.Duration
 }
 
 // New makes a Runner. A name that is used twice, or is that of another view's
@@ -168,10 +189,13 @@ func New(o Options) (*Runner, error) {
 	r := &Runner{
 		db: o.DB, rebuilder: o.Rebuilder, reader: o.Reader, read: o.Read, registry: o.Registry, views: o.Views, wake: o.Wake,
 		logger: o.Logger, metrics: newMetrics(), progress: newProgress(), expected: newExpected(),
-		recorded: recorded{newest: make(map[uuid.UUID]eventsourcing.Receipt)}, window: liveWindow,
+		left: left{views: make(map[string]standpoint)}, alone: aloneFor, window: liveWindow,
 	}
 	if o.Window > 0 {
 		r.window = int64(o.Window)
+	}
+	if o.Alone > 0 {
+		r.alone = o.Alone
 	}
 	return r, r.metrics.register(o.Metrics, r)
 }
@@ -197,8 +221,12 @@ func (r *Runner) Run(ctx context.Context) error {
 // once, and returns. What other replicas are at is left to them.
 func (r *Runner) CatchUp(ctx context.Context) error {
 	for _, v := range r.views {
-		if _, err := r.catchUp(ctx, v); err != nil {
-			return err
+		for more := true; more; {
+			c, err := r.catchUp(ctx, v)
+			if err != nil {
+				return err
+			}
+			more = c.resumed
 		}
 	}
 	return nil
@@ -252,18 +280,17 @@ func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Co
 		j.batch.careful = true
 		res, err = r.run(ctx, j, step)
 	}
+	r.left.note(j.batch, res, err)
 	if err != nil {
 		res.moves = moves{}
+	} else if res.standing != absent {
+		r.progress.advance(name, res.position) // before it settles: who comes in between would wait for the next
 	}
 	r.expected.settle(name, began, res)
 	if err != nil {
 		return res, fmt.Errorf("batch of view %s: %w", name, err)
 	}
-	if res.standing == absent {
-		return res, nil
-	}
-	r.progress.advance(name, res.position)
-	if res.changed() {
+	if res.standing != absent && res.changed() {
 		r.metrics.observe(name, res, time.Since(start))
 		r.tell(ctx, name, res)
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -36,49 +35,6 @@ type batch struct {
 // the database refuses a row, PostgreSQL ends the batch; see isRefusedRow. Either
 // way a careful one comes next.
 var errUnforeseen = errors.New("not as presumed")
-
-// standing says whether a view can be worked on, and why not.
-type standing string
-
-const (
-	ready  standing = "ready"
-	absent standing = "absent" // another replica works on it, or there is no such view
-	halted standing = "halted" // too much was parked
-	newer  standing = "newer"  // a newer program folds it by another rule
-)
-
-// result is what a batch did.
-type result struct {
-	standing standing
-	revision int                      // of the rule that the rows were folded by so far
-	from     int64                    // the position before
-	position int64                    // and after
-	head     int64                    // how far it may go: the log's last position when the batch began
-	waiting  bool                     // some aggregates are parked
-	claimed  []eventsourcing.Recorded // what was read with the claim
-	applied  map[string]int           // how many events were applied, by name
-	events   int                      // and in all
-	moves    moves                    // of the locks
-	came     int                      // requests that waited before the commit was sent; see expected
-	took     map[string]time.Duration
-	parked   []*EventError
-	retried  int         // aggregates that were parked and tried again
-	halted   string      // why the view stands still from here on
-	unknown  *EventError // the batch ended before an event that this program does not know
-}
-
-// moves are the locks to move, as parallel slices: each from the version before
-// the first event that was applied to that of the last, with the row that shows it.
-type moves struct {
-	ids      []uuid.UUID
-	from, to []int
-	rows     []any
-}
-
-// changed tells whether there is anything to commit.
-func (r result) changed() bool {
-	return r.position != r.from || r.retried > 0
-}
 
 // Why these sizes: positions have no gaps, so a window bounds a batch's events,
 // and the budget its memory, whatever the log holds. 1,000 keeps a live view's
@@ -205,7 +161,7 @@ func (b batch) scanClaim(rows *sql.Rows) (r result, err error) {
 	if !rows.Next() {
 		return result{standing: absent}, rows.Err() //nolint:wrapcheck // claim does
 	}
-	r = result{standing: ready, applied: make(map[string]int), took: make(map[string]time.Duration)}
+	r = newResult()
 	var isHalted string
 	unused := make([]any, len(eventsourcing.Columns(new(eventsourcing.Recorded))))
 	for i := range unused {

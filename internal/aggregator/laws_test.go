@@ -122,10 +122,21 @@ func TestTheLawsFindDefects(t *testing.T) {
 				w.Exec(`CREATE TRIGGER more BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION more()`)
 			},
 		},
+		"what is remembered otherwise than it was recorded shows": {
+			aggregatortest.Remembered, things(), func(w *aggregatortest.World) {
+				w.Misremember(func(e *eventsourcing.Recorded) {
+					if e.Name == "thing.added" {
+						e.Payload = json.RawMessage(`{"n":1}`)
+					}
+				})
+			},
+		},
 		"a fold that is not pure does not come out again":     {aggregatortest.Rebuilt, counting(), nil},
 		"a fold that counts its calls sees the kill":          {aggregatortest.Killed, counting(), nil},
 		"a fold that counts its calls sees the rebuild's":     {aggregatortest.RebuildKilled, counting(), nil},
 		"a fold that counts its calls sees another replica's": {aggregatortest.Together, counting(), nil},
+		"a fold that counts its calls sees it remember":       {aggregatortest.RememberedKilled, counting(), nil},
+		"a fold that counts its calls sees two remember":      {aggregatortest.RememberedTogether, counting(), nil},
 		"locks that lag behind by one are refused only with a check": {
 			aggregatortest.Refused, things(), func(w *aggregatortest.World) {
 				// Every lock that is set or lowered is gone, so that nothing is refused.

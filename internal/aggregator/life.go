@@ -64,6 +64,7 @@ func (r *Runner) runView(ctx context.Context, v View) {
 // of these is said.
 type caught struct {
 	moved     bool   // the view
+	resumed   bool   // at the end of what this process remembers, and the log may have more
 	elsewhere bool   // another replica works on it, or there is no such view
 	obstacle  string // what is in the way, for people
 }
@@ -87,6 +88,9 @@ func (c caught) idle(ctx context.Context, wake, wanted <-chan struct{}, worked t
 			return
 		case <-ctx.Done():
 		}
+		if c.resumed {
+			return
+		}
 	}
 	select {
 	case <-wake:
@@ -101,7 +105,7 @@ func (r *Runner) catchUp(ctx context.Context, v View) (c caught, err error) {
 		return c, err
 	}
 	for ctx.Err() == nil {
-		res, err := r.inBatch(ctx, r.live(v), batch.run)
+		res, err := r.inBatch(ctx, r.live(v), r.next(v))
 		switch {
 		case err != nil:
 			return c, err
@@ -119,6 +123,7 @@ func (r *Runner) catchUp(ctx context.Context, v View) (c caught, err error) {
 			return c, nil //nolint:nilerr // it is the reason, not a failure
 		}
 		c.moved = c.moved || res.changed()
+		c.resumed = res.resumed
 		if res.position >= res.head {
 			return c, nil
 		}

@@ -119,9 +119,10 @@ func (r *Runner) shown(ctx context.Context, views []string, events []eventsourci
 	return missing == 0, nil
 }
 
-// Recorded tells the views what this process has recorded, so that who waits for it knows
-// that there is something to wait for. Not to be told costs them a look.
-func (r *Runner) Recorded(events []eventsourcing.Receipt) { r.recorded.note(events) }
+// Recorded tells the views what this process has recorded, in the order of positions: so
+// they need not read it, and who waits for it knows that there is something to wait for.
+// Not to be told, of some or of all, costs no more than that.
+func (r *Runner) Recorded(events []eventsourcing.Recorded) { r.recent.note(events) }
 
 // WaitVersion returns true as soon as the view has applied the aggregate's
 // version or a later one, on whichever replica, and false when ctx ends first.
@@ -151,12 +152,13 @@ func (r *Runner) waitVersion(
 ) (row any, shown bool, err error) {
 	x := r.expected.expect(view, aggregateID, version)
 	defer r.expected.forget(x)
-	r.progress.hurry([]string{view}) // it can work while this one looks
-	if reached, _ := r.progress.reached([]string{view}, r.recorded.position(aggregateID, version)); reached {
+	// Why not to look: it finds nothing, beside the batch that brings it.
+	if reached, _ := r.progress.reached([]string{view}, r.recent.position(aggregateID, version)); reached {
 		if shown, err := shows(ctx); shown || err != nil {
 			return nil, shown, err
 		}
 	}
+	r.progress.hurry([]string{view})
 	x.wait(ctx, nextBatch, x.missed)
 	return r.waitAsking(ctx, x)
 }

@@ -77,7 +77,8 @@ func TestWhatWasRecordedHereIsNotLookedForTooEarly(t *testing.T) {
 		}
 		return shown
 	}
-	here.Recorded(w.receipts(id, made{}, added{1}))
+	w.append(id, made{}, added{1})
+	here.Recorded(w.Recorded())
 	if err := other.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,6 +131,9 @@ func (l *Log) append(batch []*request) {
 	answers, err := l.send(batch)
 	switch {
 	case err == nil:
+		if l.recorded != nil {
+			l.recorded(recorded(batch, answers, *l.schemas.Load()))
+		}
 		for i, r := range batch {
 			r.done <- answers[i]
 		}
@@ -217,6 +221,21 @@ func (o *outcome) add(events []eventsourcing.Event, index int, a answer) {
 	default:
 		o.err = refusal(e, index, a)
 	}
+}
+
+// recorded gives what the batch has added to the log, in the order of positions.
+func recorded(batch []*request, answers []outcome, newest map[string]int) (all []eventsourcing.Recorded) {
+	for i, r := range batch {
+		for j, receipt := range answers[i].receipts {
+			if answers[i].err == nil && !receipt.Duplicate {
+				e := r.events[j].Recorded(receipt)
+				e.SchemaVersion = cmp.Or(e.SchemaVersion, newest[e.Name])
+				all = append(all, e)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b eventsourcing.Recorded) int { return cmp.Compare(a.Position, b.Position) })
+	return all
 }
 
 // origin is where an event of a batch came from: the index of its request in

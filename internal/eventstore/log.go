@@ -24,8 +24,10 @@ type Options struct {
 	Writer *bun.DB
 	// Reader is the pool for everything else.
 	Reader *bun.DB
-	// Recorded, if there is one, is told what was recorded before who appended it is.
-	Recorded func([]eventsourcing.Receipt)
+	// Recorded, if there is one, is told what was recorded, in the order of positions and
+	// before those who appended it. It may keep the events, but not their payloads and
+	// metadata.
+	Recorded func([]eventsourcing.Recorded)
 	// Metrics receives the batch sizes and durations.
 	Metrics prometheus.Registerer
 	Logger  *slog.Logger
@@ -36,7 +38,7 @@ type Options struct {
 type Log struct {
 	writer   *bun.DB
 	reader   *bun.DB
-	recorded func([]eventsourcing.Receipt)
+	recorded func([]eventsourcing.Recorded)
 	logger   *slog.Logger
 	metrics  metrics
 
@@ -123,9 +125,6 @@ func (l *Log) Append(ctx context.Context, events []eventsourcing.Event) ([]event
 	}
 	select {
 	case o := <-r.done:
-		if o.err == nil && l.recorded != nil {
-			l.recorded(o.receipts)
-		}
 		return o.receipts, o.err
 	case <-ctx.Done():
 		return nil, errGaveUp(ctx)

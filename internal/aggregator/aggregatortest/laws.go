@@ -47,6 +47,9 @@ func All() map[string]Law {
 		"two aggregators at once are as one":            Together,
 		"a version that is not the next is not applied": Refused,
 		"who waits is handed the row as it is read":     Handed,
+		"what is remembered is applied as what is read": Remembered,
+		"killed while it applies what is remembered":    RememberedKilled,
+		"two at once apply what they remember":          RememberedTogether,
 	}
 }
 

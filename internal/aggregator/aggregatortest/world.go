@@ -7,8 +7,10 @@
 package aggregatortest
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +34,9 @@ type World struct {
 	URL string
 
 	tb testing.TB
+
+	mu       sync.Mutex
+	recorded []eventsourcing.Recorded
 }
 
 // NewWorld makes a World whose log takes the events.
@@ -41,12 +46,34 @@ func NewWorld(tb testing.TB, events []eventsourcing.EventType) *World {
 	w.DB = w.Open("world", 4)
 	w.Log = eventstore.Open(eventstore.Options{
 		Writer: w.DB, Reader: w.DB, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		Recorded: func(events []eventsourcing.Recorded) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.recorded = append(w.recorded, events...)
+		},
 	})
 	tb.Cleanup(w.Log.Close)
 	if err := w.Log.Register(tb.Context(), events); err != nil {
 		tb.Fatal(err)
 	}
 	return w
+}
+
+// Recorded is what was appended to Log so far, as a replica is told that recorded it. None
+// of this world's is, until a test does.
+func (w *World) Recorded() []eventsourcing.Recorded {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.recorded)
+}
+
+// Misremember changes what Recorded gives.
+func (w *World) Misremember(change func(*eventsourcing.Recorded)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.recorded {
+		change(&w.recorded[i])
+	}
 }
 
 // Open opens a pool of the given name, under which PostgreSQL lists its
@@ -90,6 +117,9 @@ type Replica struct {
 	DB *bun.DB
 	// Window is how many positions its batches cover; zero is the default.
 	Window int
+	// Alone is for how long no other one has to have been seen at a view before it is
+	// resumed; zero is no time.
+	Alone time.Duration
 	// Metrics and Logger may be nil.
 	Metrics *prometheus.Registry
 	Logger  *slog.Logger
@@ -114,7 +144,7 @@ func (w *World) Runner(r Replica) *aggregator.Runner {
 	}
 	runner, err := aggregator.New(aggregator.Options{
 		DB: r.DB, Rebuilder: r.DB, Reader: r.DB, Registry: registry, Read: read, Views: r.Views, Wake: wake,
-		Metrics: r.Metrics, Logger: r.Logger, Window: r.Window,
+		Metrics: r.Metrics, Logger: r.Logger, Window: r.Window, Alone: cmp.Or(r.Alone, time.Nanosecond),
 	})
 	if err != nil {
 		w.tb.Fatal(err)

@@ -1,0 +1,5 @@
+DELETE FROM server_rights WHERE object = 'view_resume';
+
+--bun:split
+
+DROP FUNCTION view_resume;
