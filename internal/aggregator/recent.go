@@ -1,7 +1,6 @@
 package aggregator
 
 import (
-	"bytes"
 	"sync"
 
 	"github.com/google/uuid"
@@ -9,66 +8,101 @@ import (
 	"onepg/internal/eventsourcing"
 )
 
-// recent are the last events of the log, if this process recorded them: without gaps,
-// in the order of positions.
+// recent are the last events of the log, if this process recorded them: those of the
+// positions from first to last, without gaps.
 type recent struct {
-	mu     sync.Mutex
-	events []eventsourcing.Recorded
-	size   int                 // bytes of what clients wrote
-	last   map[uuid.UUID]int64 // positions of the aggregates' last events
+	mu          sync.Mutex
+	first, last int64
+	ring        []eventsourcing.Recorded // that of position p is at p modulo its length
+	size        int                      // bytes of what clients wrote
 }
 
-// What is remembered begins anew when it is as much as this. Why: a view that rests has
-// most often read all but the last few hundred, and else reads the log.
+// So much is remembered. Why: a view that rests has most often read all but the last few
+// hundred, and else reads the log.
 const (
 	maxRecent     = 2 * liveWindow
 	maxRecentSize = 2 << 20
 )
 
-// note takes what was recorded. Where the log has something before it that this process
-// did not record, all before is forgotten.
-//
-// Why copies: an event's payload is a part of its request's body, which may be much longer.
+// note takes what was recorded, in the order of positions. Where the log has something
+// between that this process did not record, all before is forgotten.
 func (r *recent) note(events []eventsourcing.Recorded) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.ring == nil {
+		r.ring = make([]eventsourcing.Recorded, maxRecent)
+		r.first = r.last + 1
+	}
 	for _, e := range events {
-		size := len(e.Payload) + len(e.Metadata)
-		n := len(r.events)
-		if n == 0 || n == maxRecent || r.size+size > maxRecentSize || e.Position != r.events[n-1].Position+1 {
-			r.events, r.size, r.last = nil, 0, make(map[uuid.UUID]int64)
+		if e.Position != r.last+1 {
+			for r.first <= r.last {
+				r.forget()
+			}
+			r.first, r.last = e.Position, e.Position-1
 		}
-		e.Payload, e.Metadata = bytes.Clone(e.Payload), bytes.Clone(e.Metadata)
-		r.events = append(r.events, e)
-		r.size += size
-		r.last[e.AggregateID] = e.Position
+		own(&e)
+		r.size += sizeOf(e)
+		for r.first <= r.last && (r.size > maxRecentSize || r.last-r.first+1 == maxRecent) {
+			r.forget()
+		}
+		r.last = e.Position
+		*r.at(r.last) = e
 	}
 }
 
-// after gives the events after the position, at most so many: none unless the next one
-// is among them.
-func (r *recent) after(position int64, most int) []eventsourcing.Recorded {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.events) == 0 {
-		return nil
-	}
-	i := position + 1 - r.events[0].Position
-	if i < 0 || i >= int64(len(r.events)) {
-		return nil
-	}
-	next := r.events[i:]
-	return next[:min(len(next), most)]
+// own copies what the client wrote. Why: it is a part of the request's body, which may
+// be much longer.
+func own(e *eventsourcing.Recorded) {
+	n := len(e.Payload)
+	both := append(append(make([]byte, 0, sizeOf(*e)), e.Payload...), e.Metadata...)
+	e.Payload, e.Metadata = both[:n:n], both[n:]
 }
 
-// position is that of the aggregate's version, if that is the last one and remembered,
-// and else 0.
-func (r *recent) position(aggregateID uuid.UUID, version int) int64 {
+func sizeOf(e eventsourcing.Recorded) int { return len(e.Payload) + len(e.Metadata) }
+
+func (r *recent) at(position int64) *eventsourcing.Recorded { return &r.ring[position%maxRecent] }
+
+// forget gives up the first event.
+func (r *recent) forget() {
+	e := r.at(r.first)
+	r.size -= sizeOf(*e)
+	*e = eventsourcing.Recorded{}
+	r.first++
+}
+
+// stretch is a part of the log without gaps: the events of one kind of aggregate, and the
+// last of any kind.
+type stretch struct {
+	events []eventsourcing.Recorded
+	last   eventsourcing.Recorded
+}
+
+// after gives what is next after the position, at most so many positions. It reports
+// false where that is not remembered.
+func (r *recent) after(position int64, most int64, aggregate string) (s stretch, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	position, ok := r.last[aggregateID]
-	if !ok || r.events[position-r.events[0].Position].Version != version {
-		return 0
+	if position+1 < r.first || position >= r.last {
+		return s, false
 	}
-	return position
+	end := min(r.last, position+most)
+	for p := position + 1; p <= end; p++ {
+		if e := r.at(p); e.Aggregate == aggregate {
+			s.events = append(s.events, *e)
+		}
+	}
+	s.last = *r.at(end)
+	return s, true
+}
+
+// has tells whether the aggregate's version is remembered, after the position.
+func (r *recent) has(aggregateID uuid.UUID, version int, after int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p := r.last; p > after && p >= r.first; p-- {
+		if e := r.at(p); e.AggregateID == aggregateID && e.Version == version {
+			return true
+		}
+	}
+	return false
 }

@@ -22,9 +22,13 @@ func recordedAt(positions ...int64) (events []eventsourcing.Recorded) {
 func TestWhatIsRememberedHasNoGaps(t *testing.T) {
 	t.Parallel()
 	var r recent
-	positions := func(after int64, most int) (got []int64) {
-		for _, e := range r.after(after, most) {
+	positions := func(after, most int64) (got []int64) {
+		s, ok := r.after(after, most, "")
+		for _, e := range s.events {
 			got = append(got, e.Position)
+		}
+		if ok != (len(got) > 0) || ok && s.last.Position != got[len(got)-1] {
+			t.Errorf("%v, %t, and the last is %d", got, ok, s.last.Position)
 		}
 		return got
 	}
@@ -52,22 +56,22 @@ func TestWhatIsRememberedHasNoGaps(t *testing.T) {
 	check("after a step back", positions(9, 9), 10)
 }
 
-func TestThePositionOfAVersionIsRemembered(t *testing.T) {
+func TestAVersionIsRememberedAfterAPosition(t *testing.T) {
 	t.Parallel()
 	var r recent
 	id := uuid.New()
-	if p := r.position(id, 1); p != 0 {
-		t.Errorf("%d of nothing", p)
+	if r.has(id, 1, 0) {
+		t.Error("of nothing")
 	}
-	events := recordedAt(3, 4)
+	events := recordedAt(3, 4, 5)
 	events[0].AggregateID, events[1].AggregateID, events[1].Version = id, id, 2
 	r.note(events)
-	if one, two, three := r.position(id, 1), r.position(id, 2), r.position(id, 3); one != 0 || two != 4 || three != 0 {
-		t.Errorf("versions are at %d, %d and %d", one, two, three)
+	if !r.has(id, 1, 2) || r.has(id, 1, 3) || !r.has(id, 2, 0) || r.has(id, 2, 4) || r.has(id, 3, 0) {
+		t.Error("wrong version or position")
 	}
 	r.note(recordedAt(9))
-	if p := r.position(id, 2); p != 0 {
-		t.Errorf("%d is behind a gap", p)
+	if r.has(id, 2, 0) {
+		t.Error("it is behind a gap")
 	}
 }
 
@@ -78,8 +82,8 @@ func TestWhatAProcessRecordedIsForgotten(t *testing.T) {
 	for p := range int64(3 * maxRecent) {
 		r.note(recordedAt(p + 1))
 	}
-	if n := len(r.events); n > maxRecent || len(r.last) > maxRecent || len(r.after(3*maxRecent-1, 9)) != 1 {
-		t.Errorf("%d events of %d aggregates", n, len(r.last))
+	if n := r.last - r.first + 1; n != maxRecent || r.last != 3*maxRecent {
+		t.Errorf("%d events up to %d", n, r.last)
 	}
 	body := make([]byte, 1<<20)
 	for p := range int64(20) {
@@ -88,11 +92,15 @@ func TestWhatAProcessRecordedIsForgotten(t *testing.T) {
 		r.note(e)
 	}
 	kept := 0
-	for _, e := range r.events {
+	for _, e := range r.ring {
 		kept += cap(e.Payload) + cap(e.Metadata)
 	}
-	if kept > maxRecentSize+maxRecentSize/10 || len(r.events) < 5 {
-		t.Errorf("%d bytes in %d events", kept, len(r.events))
+	if n := r.last - r.first + 1; kept > maxRecentSize || n < 9 {
+		t.Errorf("%d bytes in %d events", kept, n)
+	}
+	r.note(recordedAt(9))
+	if r.size != 2 || r.first != 9 {
+		t.Errorf("%d bytes from %d", r.size, r.first)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"onepg/internal/eventsourcing"
 	"onepg/internal/postgres"
 )
 
@@ -62,36 +61,30 @@ func (r *Runner) next(v View) func(batch, context.Context) (result, error) {
 	if !ok || r.progress.position(v.Name) != position {
 		return batch.run
 	}
-	events := r.recent.after(position, int(r.window))
-	if len(events) == 0 {
+	next, ok := r.recent.after(position, r.window, v.Aggregate)
+	if !ok {
 		return batch.run
 	}
-	return func(b batch, ctx context.Context) (result, error) { return b.resume(ctx, position, events) }
+	return func(b batch, ctx context.Context) (result, error) { return b.resume(ctx, position, next) }
 }
 
-// resume is run with the events that are next after the position, instead of claiming
+// resume is run with what is next after the position, instead of claiming
 // the view and reading them. It presumes that the view stands there, and whatever else
 // lets it go on; PostgreSQL refuses the batch where it does not, and a careful one comes
 // next.
 //
 // Why: a batch of new aggregates is one message to PostgreSQL and not two. Who waited for
 // a row at 2,000 events/s waited 1.9 ms, and 2.6 in a slower hour; so it is 1.3 and 1.9.
-func (b batch) resume(ctx context.Context, position int64, events []eventsourcing.Recorded) (result, error) {
+func (b batch) resume(ctx context.Context, position int64, next stretch) (result, error) {
 	if b.careful {
 		return b.run(ctx)
 	}
-	last := events[len(events)-1]
 	r := newResult()
-	r.resumed, r.revision, r.from, r.position, r.head = true, b.view.Revision, position, position, last.Position
-	for _, e := range events {
-		if e.Aggregate == b.view.Aggregate {
-			r.claimed = append(r.claimed, e)
-		}
-	}
-	_, err := b.tx.NewRaw("SELECT view_resume(?, ?, ?, ?, ?)", b.name(), b.view.Revision, position, last.Position, last.ID).
+	r.resumed, r.revision, r.from, r.position, r.head = true, b.view.Revision, position, position, next.last.Position
+	_, err := b.tx.NewRaw("SELECT view_resume(?, ?, ?, ?, ?)", b.name(), b.view.Revision, position, next.last.Position, next.last.ID).
 		Exec(postgres.Later(ctx))
 	if err != nil {
 		return r, fmt.Errorf("resume view %s: %w", b.name(), err)
 	}
-	return r, b.take(ctx, &r, r.claimed)
+	return r, b.take(ctx, &r, next.events)
 }

@@ -153,7 +153,7 @@ func (r *Runner) waitVersion(
 	x := r.expected.expect(view, aggregateID, version)
 	defer r.expected.forget(x)
 	// Why not to look: it finds nothing, beside the batch that brings it.
-	if reached, _ := r.progress.reached([]string{view}, r.recent.position(aggregateID, version)); reached {
+	if !r.recent.has(aggregateID, version, r.progress.position(view)) {
 		if shown, err := shows(ctx); shown || err != nil {
 			return nil, shown, err
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -234,7 +233,6 @@ func recorded(batch []*request, answers []outcome, newest map[string]int) (all [
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b eventsourcing.Recorded) int { return cmp.Compare(a.Position, b.Position) })
 	return all
 }
 
