@@ -29,19 +29,19 @@
 //
 // # What is remembered
 //
-// What this process itself appended it need not read. A view that it left at a position,
-// where the next events are ones that it appended, is resumed instead of claimed:
+// A process remembers the last events that it appended, 2,000 or 2 MiB, and need not read
+// them. Where it left a view just before such events, the next batch resumes the view and
+// does not claim it:
 //
-//	resume   view_positions row, as above, if it is still at the position, of our
-//	         revision, not halted and with nothing parked, and if the last of the
-//	         events is in the log where we know it
+//	resume   the view_positions row, as above, provided that it is still at that
+//	         position, of our revision, not halted and with nothing parked, and that
+//	         the log has the last of these events at its position
 //
-// and the rest is as above, so that a batch of new aggregates is one message, COMMIT
-// included. PostgreSQL decides, under the row's lock; if something is otherwise it refuses
-// the whole message, and a batch that reads the log comes next. Positions have no gaps, so
-// a process knows where others appended something, and reads there. What it remembers is
-// bounded, and lost with it. A process that has seen another one at the view reads for a
-// minute: see left. The laws hold for both ways, and for both at once.
+// The rest is as above, so a batch of new aggregates is one message, COMMIT included.
+// PostgreSQL decides under the row's lock: it refuses the whole message where one of these
+// does not hold, and a batch that reads follows. Positions have no gaps, so a process sees
+// where others appended, and reads there. Once it has seen another replica at a view it
+// reads for a minute: see aloneFor. The laws hold for both kinds of batch, also mixed.
 //
 // # Guarantees
 //
@@ -130,8 +130,8 @@ type Options struct {
 	// Window is how many positions a live view's batch covers at most; zero
 	// means 1,000.
 	Window int
-	// Alone is for how long no other replica has to have been seen at a view before
-	// events that this process recorded are applied without being read; zero means a minute.
+	// Alone is how long ago another replica must have been seen last at a view for it to
+	// be resumed; zero means a minute.
 	Alone time.Duration
 }
 
@@ -165,8 +165,8 @@ type Runner struct {
 	metrics   metrics
 	progress  *progress
 	expected  *expected
-	recent    recent
-	left      left
+	recent    *recent
+	last      lastBatches
 	window    int64
 	alone     time.Duration
 }
@@ -189,7 +189,7 @@ func New(o Options) (*Runner, error) {
 	r := &Runner{
 		db: o.DB, rebuilder: o.Rebuilder, reader: o.Reader, read: o.Read, registry: o.Registry, views: o.Views, wake: o.Wake,
 		logger: o.Logger, metrics: newMetrics(), progress: newProgress(), expected: newExpected(),
-		left: left{views: make(map[string]standpoint)}, alone: aloneFor, window: liveWindow,
+		recent: newRecent(), last: lastBatches{views: make(map[string]lastBatch)}, alone: aloneFor, window: liveWindow,
 	}
 	if o.Window > 0 {
 		r.window = int64(o.Window)
@@ -226,7 +226,7 @@ func (r *Runner) CatchUp(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			more = c.resumed
+			more = c.resumed // it did not look for more
 		}
 	}
 	return nil
@@ -280,17 +280,18 @@ func (r *Runner) inBatch(ctx context.Context, j job, step func(batch, context.Co
 		j.batch.careful = true
 		res, err = r.run(ctx, j, step)
 	}
-	r.left.note(j.batch, res, err)
+	r.last.note(j.batch, res, err)
 	if err != nil {
 		res.moves = moves{}
 	} else if res.standing != absent {
-		r.progress.advance(name, res.position) // before it settles: who comes in between would wait for the next
+		// Why before settle: who asks between the two would wait for a batch that has nothing for it.
+		r.progress.advance(name, res.position)
 	}
 	r.expected.settle(name, began, res)
 	if err != nil {
 		return res, fmt.Errorf("batch of view %s: %w", name, err)
 	}
-	if res.standing != absent && res.changed() {
+	if res.changed() {
 		r.metrics.observe(name, res, time.Since(start))
 		r.tell(ctx, name, res)
 	}

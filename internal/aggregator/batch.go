@@ -14,8 +14,9 @@ import (
 	"onepg/internal/postgres"
 )
 
-// batch is one transaction's worth of a view: it reads the log after the view's
-// position and commits rows, locks and the new position together, or nothing.
+// batch is one transaction's worth of a view: it applies the events after the view's
+// position, read or remembered, and commits rows, locks and the new position together, or
+// nothing.
 type batch struct {
 	tx       bun.Tx
 	view     View
@@ -29,7 +30,7 @@ type batch struct {
 	careful bool
 }
 
-// errUnforeseen ends a batch that presumed that nothing it read was applied yet
+// errUnforeseen ends a batch that presumed that nothing of what it takes was applied yet
 // and that all of it can be, when something cannot. Why presume: it is so nearly
 // always, and saves a round trip of three. Where something was applied already, or
 // the database refuses a row, PostgreSQL ends the batch; see isRefusedRow. Either

@@ -64,7 +64,7 @@ func (r *Runner) runView(ctx context.Context, v View) {
 // of these is said.
 type caught struct {
 	moved     bool   // the view
-	resumed   bool   // at the end of what this process remembers, and the log may have more
+	resumed   bool   // by its last batch, which did not ask whether the log has more
 	elsewhere bool   // another replica works on it, or there is no such view
 	obstacle  string // what is in the way, for people
 }
@@ -88,6 +88,7 @@ func (c caught) idle(ctx context.Context, wake, wanted <-chan struct{}, worked t
 			return
 		case <-ctx.Done():
 		}
+		// Why not wait: what woke it may also have been for what others recorded.
 		if c.resumed {
 			return
 		}
@@ -99,13 +100,13 @@ func (c caught) idle(ctx context.Context, wake, wanted <-chan struct{}, worked t
 	}
 }
 
-// catchUp runs batches until the view is at the head or cannot go on here.
+// catchUp runs batches until the view is at the head, was resumed, or cannot go on here.
 func (r *Runner) catchUp(ctx context.Context, v View) (c caught, err error) {
 	if err := r.register(ctx, v); err != nil {
 		return c, err
 	}
 	for ctx.Err() == nil {
-		res, err := r.inBatch(ctx, r.live(v), r.next(v))
+		res, err := r.inBatch(ctx, r.live(v), r.step(v))
 		switch {
 		case err != nil:
 			return c, err

@@ -17,22 +17,20 @@ type recent struct {
 	size        int                      // bytes of what clients wrote
 }
 
-// So much is remembered. Why: a view that rests has most often read all but the last few
-// hundred, and else reads the log.
+// How much is remembered. Why so little: a view rests for 20 ms at most, so it is seldom
+// more than a few hundred events behind; where it is, it reads.
 const (
 	maxRecent     = 2 * liveWindow
 	maxRecentSize = 2 << 20
 )
+
+func newRecent() *recent { return &recent{first: 1, ring: make([]eventsourcing.Recorded, maxRecent)} }
 
 // note takes what was recorded, in the order of positions. Where the log has something
 // between that this process did not record, all before is forgotten.
 func (r *recent) note(events []eventsourcing.Recorded) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ring == nil {
-		r.ring = make([]eventsourcing.Recorded, maxRecent)
-		r.first = r.last + 1
-	}
 	for _, e := range events {
 		if e.Position != r.last+1 {
 			for r.first <= r.last {

@@ -1,10 +1,9 @@
 package aggregator
 
 import (
-	"context"
 	"encoding/json"
+	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -21,7 +20,7 @@ func recordedAt(positions ...int64) (events []eventsourcing.Recorded) {
 
 func TestWhatIsRememberedHasNoGaps(t *testing.T) {
 	t.Parallel()
-	var r recent
+	r := newRecent()
 	positions := func(after, most int64) (got []int64) {
 		s, ok := r.after(after, most, "")
 		for _, e := range s.events {
@@ -34,7 +33,7 @@ func TestWhatIsRememberedHasNoGaps(t *testing.T) {
 	}
 	check := func(what string, got []int64, want ...int64) {
 		t.Helper()
-		if len(got) != len(want) || len(got) > 0 && (got[0] != want[0] || got[len(got)-1] != want[len(want)-1]) {
+		if !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", what, got, want)
 		}
 	}
@@ -58,7 +57,7 @@ func TestWhatIsRememberedHasNoGaps(t *testing.T) {
 
 func TestAVersionIsRememberedAfterAPosition(t *testing.T) {
 	t.Parallel()
-	var r recent
+	r := newRecent()
 	id := uuid.New()
 	if r.has(id, 1, 0) {
 		t.Error("of nothing")
@@ -78,7 +77,7 @@ func TestAVersionIsRememberedAfterAPosition(t *testing.T) {
 // However much is recorded, and however long the requests were.
 func TestWhatAProcessRecordedIsForgotten(t *testing.T) {
 	t.Parallel()
-	var r recent
+	r := newRecent()
 	for p := range int64(3 * maxRecent) {
 		r.note(recordedAt(p + 1))
 	}
@@ -95,23 +94,11 @@ func TestWhatAProcessRecordedIsForgotten(t *testing.T) {
 	for _, e := range r.ring {
 		kept += cap(e.Payload) + cap(e.Metadata)
 	}
-	if n := r.last - r.first + 1; kept > maxRecentSize || n < 9 {
+	if n := r.last - r.first + 1; kept > maxRecentSize || n != 10 {
 		t.Errorf("%d bytes in %d events", kept, n)
 	}
 	r.note(recordedAt(9))
 	if r.size != 2 || r.first != 9 {
 		t.Errorf("%d bytes from %d", r.size, r.first)
-	}
-}
-
-// What others recorded after that may have come with the same wake-up as what this
-// process did.
-func TestAViewThatWasResumedLooksAgain(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	caught{moved: true, resumed: true}.idle(ctx, nil, nil, 0)
-	if ctx.Err() != nil {
-		t.Error("it waits to be woken")
 	}
 }

@@ -25,7 +25,7 @@ type result struct {
 	revision int                      // of the rule that the rows were folded by so far
 	from     int64                    // the position before
 	position int64                    // and after
-	head     int64                    // how far it may go: the log's last position when the batch began
+	head     int64                    // how far it may go: the log's last position when the batch began, or the last of what was remembered
 	waiting  bool                     // some aggregates are parked
 	claimed  []eventsourcing.Recorded // what was read with the claim
 	applied  map[string]int           // how many events were applied, by name

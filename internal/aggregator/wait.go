@@ -121,7 +121,7 @@ func (r *Runner) shown(ctx context.Context, views []string, events []eventsourci
 
 // Recorded tells the views what this process has recorded, in the order of positions: so
 // they need not read it, and who waits for it knows that there is something to wait for.
-// Not to be told, of some or of all, costs no more than that.
+// What they are not told of they read.
 func (r *Runner) Recorded(events []eventsourcing.Recorded) { r.recent.note(events) }
 
 // WaitVersion returns true as soon as the view has applied the aggregate's
@@ -129,8 +129,8 @@ func (r *Runner) Recorded(events []eventsourcing.Recorded) { r.recent.note(event
 // The event need not be recorded yet. It fails when the database cannot be asked.
 //
 // shows is how the caller reads the row, and whether that shows the version. It is
-// asked first, because mostly there is nothing to wait for; but not where [Runner.Recorded]
-// says that the view has still to come there.
+// asked first, because mostly there is nothing to wait for, unless this process recorded
+// the version and the view is not believed to have come to it. So it may never be called.
 //
 // Where this process applied the version while it was waited for, row is what it
 // wrote, a pointer to the view's Row that others may have too. Else it is nil, and the
@@ -152,13 +152,14 @@ func (r *Runner) waitVersion(
 ) (row any, shown bool, err error) {
 	x := r.expected.expect(view, aggregateID, version)
 	defer r.expected.forget(x)
-	// Why not to look: it finds nothing, beside the batch that brings it.
+	// Why not always: where the view has not come to it, a look finds nothing, and takes the
+	// processor from the batch that brings it.
 	if !r.recent.has(aggregateID, version, r.progress.position(view)) {
 		if shown, err := shows(ctx); shown || err != nil {
 			return nil, shown, err
 		}
 	}
-	r.progress.hurry([]string{view})
+	r.progress.hurry([]string{view}) // not before: mostly the look finds it, and the view may rest
 	x.wait(ctx, nextBatch, x.missed)
 	return r.waitAsking(ctx, x)
 }

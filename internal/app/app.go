@@ -99,6 +99,7 @@ func (a *App) build(ctx context.Context) error {
 	a.pools.measure(a.metrics)
 	a.log = eventstore.Open(eventstore.Options{
 		Writer: a.pools.writer, Reader: a.pools.reader, Metrics: a.metrics, Logger: a.logger,
+		// Why a func: the views are made later, before any request.
 		Recorded: func(events []eventsourcing.Recorded) { a.views.Recorded(events) },
 	})
 	parts, err := a.assemble()

@@ -147,6 +147,7 @@ func freezeApp(r *run) {
 	var once sync.Once
 	victim.proxy.set(func() {
 		victim.proxy.trap = func(l *link, statement string) verdict {
+			// Why not view_resume: COMMIT goes with it, so the view would not be held.
 			if l.app == "onepg views" && strings.Contains(statement, "view_claim") {
 				once.Do(func() {
 					_ = victim.signal(syscall.SIGSTOP)

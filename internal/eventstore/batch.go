@@ -131,7 +131,7 @@ func (l *Log) append(batch []*request) {
 	switch {
 	case err == nil:
 		if l.recorded != nil {
-			l.recorded(recorded(batch, answers, *l.schemas.Load()))
+			l.recorded(added(batch, answers, *l.schemas.Load()))
 		}
 		for i, r := range batch {
 			r.done <- answers[i]
@@ -222,11 +222,14 @@ func (o *outcome) add(events []eventsourcing.Event, index int, a answer) {
 	}
 }
 
-// recorded gives what the batch has added to the log, in the order of positions.
-func recorded(batch []*request, answers []outcome, newest map[string]int) (all []eventsourcing.Recorded) {
+// added gives what the batch has added to the log, in the order of positions.
+func added(batch []*request, answers []outcome, newest map[string]int) (all []eventsourcing.Recorded) {
 	for i, r := range batch {
+		if answers[i].err != nil {
+			continue
+		}
 		for j, receipt := range answers[i].receipts {
-			if answers[i].err == nil && !receipt.Duplicate {
+			if !receipt.Duplicate {
 				e := r.events[j].Recorded(receipt)
 				e.SchemaVersion = cmp.Or(e.SchemaVersion, newest[e.Name])
 				all = append(all, e)

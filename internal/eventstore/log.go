@@ -25,8 +25,10 @@ type Options struct {
 	// Reader is the pool for everything else.
 	Reader *bun.DB
 	// Recorded, if there is one, is told what was recorded, in the order of positions and
-	// before those who appended it. It may keep the events, but not their payloads and
-	// metadata.
+	// before those who appended it. Appends wait for it, so it has to be quick. Not all is
+	// told: what other processes recorded never is, nor what was found recorded when a
+	// broken batch was repeated. Payloads and metadata are parts of requests' bodies, which
+	// may be much longer: who keeps them copies them.
 	Recorded func([]eventsourcing.Recorded)
 	// Metrics receives the batch sizes and durations.
 	Metrics prometheus.Registerer

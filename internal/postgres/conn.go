@@ -18,7 +18,7 @@ import (
 // protocol.
 //
 // Why: each message is a round trip and wakes two processes. A view's batch of
-// seven statements is two messages.
+// seven statements is two messages, or one.
 type conn struct {
 	*pgdriver.Conn
 

@@ -31,7 +31,10 @@ func Histories(types []eventsourcing.EventType, n int, seed uint64) ([]eventsour
 			return nil, fmt.Errorf("make a payload of %s: %w", t.Name, err)
 		}
 		g.alive[id] = t.Lifecycle != eventsourcing.Ends
-		events = append(events, eventsourcing.Event{ID: g.uuid(), AggregateID: id, Name: t.Name, Payload: payload})
+		events = append(events, eventsourcing.Event{
+			ID: g.uuid(), AggregateID: id, Name: t.Name, Payload: payload,
+			Metadata: json.RawMessage(`{ "trace_id":"t", "correlation_id":"c" }`), // not as jsonb writes it
+		})
 	}
 	return events, nil
 }

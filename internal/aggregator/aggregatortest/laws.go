@@ -173,11 +173,16 @@ func Twice(c *Case) error {
 
 // Split reads the log in pieces of several sizes.
 func Split(c *Case) error {
+	return c.split(func(r *aggregator.Runner) error { return r.CatchUp(c.ctx) })
+}
+
+// split catches up from the beginning in batches of several sizes.
+func (c *Case) split(catchUp func(*aggregator.Runner) error) error {
 	for _, window := range []int{1, 2, 3, 7, 20, 59} {
 		c.forget()
 		r := c.replica()
 		r.Window = window
-		if err := c.Runner(r).CatchUp(c.ctx); err != nil {
+		if err := catchUp(c.Runner(r)); err != nil {
 			return fmt.Errorf("batches of %d: %w", window, err)
 		}
 		if err := c.same(fmt.Sprintf("batches of %d", window)); err != nil {
@@ -254,14 +259,17 @@ func (c *Case) killAt(n int, do func(*aggregator.Runner) error) (*killer, error)
 }
 
 // Together runs two replicas at once.
-func Together(c *Case) error {
+func Together(c *Case) error { return c.twoAtOnce(c.readAll) }
+
+// twoAtOnce lets two replicas do something at once, from the beginning.
+func (c *Case) twoAtOnce(do func(*aggregator.Runner) error) error {
 	for range 5 {
 		c.forget()
 		var both errgroup.Group
 		for range 2 {
 			r := c.replica()
 			r.Window = 2
-			both.Go(func() error { return c.readAll(c.Runner(r)) })
+			both.Go(func() error { return do(c.Runner(r)) })
 		}
 		if err := both.Wait(); err != nil {
 			return fmt.Errorf("two at once: %w", err)

@@ -59,8 +59,8 @@ func NewWorld(tb testing.TB, events []eventsourcing.EventType) *World {
 	return w
 }
 
-// Recorded is what was appended to Log so far, as a replica is told that recorded it. None
-// of this world's is, until a test does.
+// Recorded is what was appended to Log so far. Replicas of this world do not hear of it
+// unless a test gives it to their Recorded.
 func (w *World) Recorded() []eventsourcing.Recorded {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -117,8 +117,8 @@ type Replica struct {
 	DB *bun.DB
 	// Window is how many positions its batches cover; zero is the default.
 	Window int
-	// Alone is for how long no other one has to have been seen at a view before it is
-	// resumed; zero is no time.
+	// Alone is how long ago another one must have been seen last at a view for it to be
+	// resumed; zero means that it does not matter.
 	Alone time.Duration
 	// Metrics and Logger may be nil.
 	Metrics *prometheus.Registry
