@@ -35,7 +35,7 @@
 //
 //	resume   the view_positions row, as above, provided that it is still at that
 //	         position, of our revision, not halted and with nothing parked, and that
-//	         the log has the last of these events at its position
+//	         the log has these events there
 //
 // The rest is as above, so a batch of new aggregates is one message, COMMIT included.
 // PostgreSQL decides under the row's lock: it refuses the whole message where one of these

@@ -69,10 +69,10 @@ func (r *recent) forget() {
 }
 
 // stretch is a part of the log without gaps: the events of one kind of aggregate, and the
-// last of any kind.
+// ids of all.
 type stretch struct {
 	events []eventsourcing.Recorded
-	last   eventsourcing.Recorded
+	ids    []uuid.UUID
 }
 
 // after gives what is next after the position, at most so many positions. It reports
@@ -85,11 +85,12 @@ func (r *recent) after(position int64, most int64, aggregate string) (s stretch,
 	}
 	end := min(r.last, position+most)
 	for p := position + 1; p <= end; p++ {
-		if e := r.at(p); e.Aggregate == aggregate {
+		e := r.at(p)
+		s.ids = append(s.ids, e.ID)
+		if e.Aggregate == aggregate {
 			s.events = append(s.events, *e)
 		}
 	}
-	s.last = *r.at(end)
 	return s, true
 }
 

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/uptrace/bun/dialect/pgdialect"
+
 	"onepg/internal/postgres"
 )
 
@@ -23,18 +25,19 @@ type lastBatch struct {
 
 // aloneFor is how long nobody else has to have been seen at a view before it is resumed.
 //
-// Why: where another replica has it just then, PostgreSQL refuses the whole message and
+// Why: where another replica has just moved it, PostgreSQL refuses the whole message and
 // notes that as an error. Replicas that take turns would fill its log.
 const aloneFor = time.Minute
 
-// note takes what came of a batch. One that was run again, carefully, may have met
-// another replica, and counts as if it had.
+// note takes what came of a batch. One that failed, or was run again, carefully, may have
+// met another replica, and counts as if it had: nor would what is wrong be tried at every
+// other batch.
 func (l *lastBatches) note(b batch, r result, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before, known := l.views[b.name()]
 	after := lastBatch{position: before.position, disturbed: before.disturbed}
-	if b.careful || r.standing == absent || err == nil && known && r.from != before.position {
+	if b.careful || err != nil || r.standing == absent || known && r.from != before.position {
 		after.disturbed = now()
 	}
 	if err == nil {
@@ -81,8 +84,8 @@ func (b batch) resume(ctx context.Context, position int64, next stretch) (result
 		return b.run(ctx)
 	}
 	r := newResult()
-	r.resumed, r.revision, r.from, r.position, r.head = true, b.view.Revision, position, position, next.last.Position
-	_, err := b.tx.NewRaw("SELECT view_resume(?, ?, ?, ?, ?)", b.name(), b.view.Revision, position, next.last.Position, next.last.ID).
+	r.resumed, r.revision, r.from, r.position, r.head = true, b.view.Revision, position, position, position+int64(len(next.ids))
+	_, err := b.tx.NewRaw("SELECT view_resume(?, ?, ?, ?::uuid[])", b.name(), b.view.Revision, position, pgdialect.Array(next.ids)).
 		Exec(postgres.Later(ctx))
 	if err != nil {
 		return r, fmt.Errorf("resume view %s: %w", b.name(), err)

@@ -176,6 +176,56 @@ func TestAViewWithSomethingParkedIsNotResumed(t *testing.T) {
 	}
 }
 
+// Whatever is wrong with it, a view does not fail at every other batch.
+func TestWhatFailedIsNotResumedSoon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r, sent, id := w.resuming(time.Hour)
+	w.Exec("ALTER FUNCTION view_resume RENAME TO view_gone")
+	if err := r.CatchUp(t.Context()); err == nil {
+		t.Fatal("it did not fail")
+	}
+	w.catchUp(r)
+	w.append(id, added{3})
+	r.Recorded(w.Recorded())
+	count(sent, "")
+	w.catchUp(r)
+	if n := count(sent, "view_resume"); n != 0 || w.sums()[id] != 5 {
+		t.Errorf("it was tried %d times; the sum is %d", n, w.sums()[id])
+	}
+}
+
+// Who only looks holds a view for a moment, and the swap of a rebuild for longer.
+func TestAViewThatIsHeldIsResumedThen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r, sent, id := w.resuming(0)
+	tx, err := w.Open("holding", 1).BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.NewRaw("SELECT FROM view_positions FOR UPDATE").Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.CatchUp(t.Context()) }()
+	for len(w.Strings("SELECT 'waits' FROM pg_locks WHERE NOT granted")) == 0 {
+		if t.Context().Err() != nil || len(done) > 0 {
+			t.Fatal("it does not wait")
+		}
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := count(sent, "view_resume"); n != 1 || w.sums()[id] != 2 {
+		t.Errorf("it was resumed %d times; the sum is %d", n, w.sums()[id])
+	}
+}
+
 // A log that was restored to an earlier state has other events at the same positions.
 func TestEventsOfAnotherLogAreNotApplied(t *testing.T) {
 	t.Parallel()
@@ -185,12 +235,15 @@ func TestEventsOfAnotherLogAreNotApplied(t *testing.T) {
 	w.append(id, made{})
 	w.catchUp(r)
 	w.append(id, added{2})
+	w.append(id, added{3})
 	w.Misremember(func(e *eventsourcing.Recorded) {
-		e.ID, e.Payload = uuid.New(), json.RawMessage(`{"n":100}`)
+		if e.Version == 2 { // what comes after it is of the log that is there
+			e.ID, e.Payload = uuid.New(), json.RawMessage(`{"n":100}`)
+		}
 	})
 	r.Recorded(w.Recorded())
 	w.catchUp(r)
-	if n, got := count(sent, "view_resume"), w.sums()[id]; n != 1 || got != 2 {
-		t.Errorf("the sum is %d, want 2; it was tried %d times", got, n)
+	if n, got := count(sent, "view_resume"), w.sums()[id]; n != 1 || got != 5 {
+		t.Errorf("the sum is %d, want 5; it was tried %d times", got, n)
 	}
 }

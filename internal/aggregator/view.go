@@ -73,9 +73,7 @@ func (h *history) reset() { h.applied, h.failed, h.row = 0, nil, nil }
 //
 // A moment in a Row is an [eventsourcing.Time]: what a time.Time has beyond that, its
 // zone and nanoseconds, is in rows that come from the events alone and not in the
-// table's, as is the order of fields that jsonb does not keep. The same holds of an event's
-// Metadata: a rule may use what it says and not how it is written, because a view that
-// has not read the event sees it as the client wrote it.
+// table's, as is the order of fields that jsonb does not keep.
 //
 // The table has to be one that can be exchanged: no SQL view, foreign key,
 // trigger or policy may be tied to it.

@@ -222,16 +222,18 @@ func (o *outcome) add(events []eventsourcing.Event, index int, a answer) {
 	}
 }
 
-// added gives what the batch has added to the log, in the order of positions.
+// added gives what the batch has added to the log, in the order of positions, without what
+// may be read otherwise than it was written.
 func added(batch []*request, answers []outcome, newest map[string]int) (all []eventsourcing.Recorded) {
 	for i, r := range batch {
 		if answers[i].err != nil {
 			continue
 		}
 		for j, receipt := range answers[i].receipts {
-			if !receipt.Duplicate {
-				e := r.events[j].Recorded(receipt)
-				e.SchemaVersion = cmp.Or(e.SchemaVersion, newest[e.Name])
+			e := r.events[j].Recorded(receipt)
+			e.SchemaVersion = cmp.Or(e.SchemaVersion, newest[e.Name])
+			var same bool
+			if e.Metadata, same = jsonbText(e.Metadata); same && !receipt.Duplicate {
 				all = append(all, e)
 			}
 		}

@@ -36,6 +36,10 @@ func defaults() map[string]string {
 		"log_destination":   "stderr",
 		"logging_collector": "off",
 		"log_line_prefix":   "%m [%p] ",
+		// Why: a statement that fails, and the row that it fails with, say what users
+		// wrote.
+		"log_min_error_statement": "panic",
+		"log_error_verbosity":     "terse",
 		// Why: tells this cluster from others in ps.
 		"cluster_name": "onepg",
 	}
