@@ -55,6 +55,16 @@ func (w *world) resuming(alone time.Duration) (r *aggregator.Runner, sent *pgtes
 	return r, sent, id
 }
 
+// resumes tells the replica of all that was appended, lets it catch up, and gives how
+// often it tried to resume.
+func (w *world) resumes(r *aggregator.Runner, sent *pgtest.Sent) int {
+	w.t.Helper()
+	r.Recorded(w.Recorded())
+	count(sent, "")
+	w.catchUp(r)
+	return count(sent, "view_resume")
+}
+
 func TestWhatAProcessRecordedItDoesNotRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -87,10 +97,7 @@ func TestAReplicaThatIsNotAloneReads(t *testing.T) {
 	r.Recorded(w.Recorded())
 	w.catchUp(r) // it sees where the other one took the view
 	w.append(id, added{4})
-	r.Recorded(w.Recorded())
-	count(sent, "")
-	w.catchUp(r)
-	if n := count(sent, "view_resume"); n != 0 || w.sums()[id] != 9 {
+	if n := w.resumes(r, sent); n != 0 || w.sums()[id] != 9 {
 		t.Errorf("it is not alone, and resumed %d times; the sum is %d", n, w.sums()[id])
 	}
 }
@@ -168,10 +175,7 @@ func TestAViewWithSomethingParkedIsNotResumed(t *testing.T) {
 	w.append(uuid.New(), made{}, added{13})
 	w.catchUp(r)
 	w.append(id, added{3})
-	r.Recorded(w.Recorded())
-	count(sent, "")
-	w.catchUp(r)
-	if n := count(sent, "view_resume"); n != 0 || w.sums()[id] != 5 {
+	if n := w.resumes(r, sent); n != 0 || w.sums()[id] != 5 {
 		t.Errorf("it was tried %d times; the sum is %d", n, w.sums()[id])
 	}
 }
@@ -187,10 +191,7 @@ func TestWhatFailedIsNotResumedSoon(t *testing.T) {
 	}
 	w.catchUp(r)
 	w.append(id, added{3})
-	r.Recorded(w.Recorded())
-	count(sent, "")
-	w.catchUp(r)
-	if n := count(sent, "view_resume"); n != 0 || w.sums()[id] != 5 {
+	if n := w.resumes(r, sent); n != 0 || w.sums()[id] != 5 {
 		t.Errorf("it was tried %d times; the sum is %d", n, w.sums()[id])
 	}
 }
@@ -210,7 +211,7 @@ func TestAViewThatIsHeldIsResumedThen(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- r.CatchUp(t.Context()) }()
-	for len(w.Strings("SELECT 'waits' FROM pg_locks WHERE NOT granted")) == 0 {
+	for len(w.Strings("SELECT 'waits' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")) == 0 {
 		if t.Context().Err() != nil || len(done) > 0 {
 			t.Fatal("it does not wait")
 		}
@@ -241,9 +242,7 @@ func TestEventsOfAnotherLogAreNotApplied(t *testing.T) {
 			e.ID, e.Payload = uuid.New(), json.RawMessage(`{"n":100}`)
 		}
 	})
-	r.Recorded(w.Recorded())
-	w.catchUp(r)
-	if n, got := count(sent, "view_resume"), w.sums()[id]; n != 1 || got != 5 {
+	if n, got := w.resumes(r, sent), w.sums()[id]; n != 1 || got != 5 {
 		t.Errorf("the sum is %d, want 5; it was tried %d times", got, n)
 	}
 }

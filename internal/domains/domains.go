@@ -51,9 +51,9 @@ type Constructor func(Deps) Domain
 
 // WaitVersion returns true as soon as the view shows the aggregate at the version or
 // a later one, and false when ctx ends first. It fails when the database cannot be
-// asked. shows is how the domain reads the row, and may never be called. A row that is not nil is what the view
-// now has, to be taken only where a read adds nothing to it; see WaitVersion of
-// aggregator.Runner.
+// asked. shows is how the domain reads the row, and may never be called. A row that is
+// not nil is what the view now has, to be taken only where a read adds nothing to it; see
+// WaitVersion of aggregator.Runner.
 type WaitVersion func(
 	ctx context.Context, view string, aggregateID uuid.UUID, version int, shows func(context.Context) (bool, error),
 ) (row any, shown bool, err error)

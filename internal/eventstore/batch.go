@@ -230,12 +230,13 @@ func added(batch []*request, answers []outcome, newest map[string]int) (all []ev
 			continue
 		}
 		for j, receipt := range answers[i].receipts {
-			e := r.events[j].Recorded(receipt)
-			e.SchemaVersion = cmp.Or(e.SchemaVersion, newest[e.Name])
-			var same bool
-			if e.Metadata, same = jsonbText(e.Metadata); same && !receipt.Duplicate {
-				all = append(all, e)
+			metadata, same := jsonbText(r.events[j].Metadata)
+			if receipt.Duplicate || !same {
+				continue
 			}
+			e := r.events[j].Recorded(receipt)
+			e.SchemaVersion, e.Metadata = cmp.Or(e.SchemaVersion, newest[e.Name]), metadata
+			all = append(all, e)
 		}
 	}
 	return all

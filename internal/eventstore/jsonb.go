@@ -16,8 +16,9 @@ import (
 // would have to be the same to the last digit.
 func jsonbText(object json.RawMessage) (text json.RawMessage, ok bool) {
 	var fields map[string]*string // a null is none
-	if len(object) == len("{}") {
-		return object, true
+	switch string(object) {
+	case "", "{}":
+		return json.RawMessage("{}"), true
 	}
 	if json.Unmarshal(object, &fields) != nil {
 		return nil, false

@@ -27,8 +27,9 @@ type Options struct {
 	// Recorded, if there is one, is told what was recorded, in the order of positions and
 	// before those who appended it. Appends wait for it, so it has to be quick. Not all is
 	// told: what other processes recorded never is, nor what was found recorded when a
-	// broken batch was repeated, nor an event whose metadata has more than texts. Payloads and metadata are parts of requests' bodies, which
-	// may be much longer: who keeps them copies them.
+	// broken batch was repeated, nor an event whose metadata has more than texts. Payloads
+	// and metadata are parts of requests' bodies, which may be much longer: who keeps them
+	// copies them.
 	Recorded func([]eventsourcing.Recorded)
 	// Metrics receives the batch sizes and durations.
 	Metrics prometheus.Registerer

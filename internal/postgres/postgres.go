@@ -58,12 +58,12 @@ const NoTimeout time.Duration = -1
 
 // The timeouts and sizes a zero [Options] field stands for.
 const (
-	DefaultMaxConns         = 10
-	DefaultMaxLifetime      = time.Hour
-	DefaultMaxIdleTime      = 5 * time.Minute
-	DefaultStatementTimeout = 5 * time.Second
-	DefaultLockTimeout      = 2 * time.Second
-	DefaultIdleInTxTimeout  = 10 * time.Second
+	defaultMaxConns         = 10
+	defaultMaxLifetime      = time.Hour
+	defaultMaxIdleTime      = 5 * time.Minute
+	defaultStatementTimeout = 5 * time.Second
+	defaultLockTimeout      = 2 * time.Second
+	defaultIdleInTxTimeout  = 10 * time.Second
 )
 
 // readMargin is added to the statement timeout to get the time after which a
@@ -171,13 +171,13 @@ func (o Options) withDefaults() Options {
 			*d = def
 		}
 	}
-	or(&o.MaxLifetime, DefaultMaxLifetime)
-	or(&o.MaxIdleTime, DefaultMaxIdleTime)
-	or(&o.StatementTimeout, DefaultStatementTimeout)
-	or(&o.LockTimeout, DefaultLockTimeout)
-	or(&o.IdleInTxTimeout, DefaultIdleInTxTimeout)
+	or(&o.MaxLifetime, defaultMaxLifetime)
+	or(&o.MaxIdleTime, defaultMaxIdleTime)
+	or(&o.StatementTimeout, defaultStatementTimeout)
+	or(&o.LockTimeout, defaultLockTimeout)
+	or(&o.IdleInTxTimeout, defaultIdleInTxTimeout)
 	if o.MaxConns <= 0 {
-		o.MaxConns = DefaultMaxConns
+		o.MaxConns = defaultMaxConns
 	}
 	return o
 }

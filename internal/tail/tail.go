@@ -76,8 +76,8 @@ type Page struct {
 	More bool
 }
 
-// DefaultBuffer is how many messages are kept for followers to take.
-const DefaultBuffer = 256
+// defaultBuffer is how many messages are kept for followers to take.
+const defaultBuffer = 256
 
 const (
 	// catchUpReads is how many followers of a stream read from the database at
@@ -109,7 +109,7 @@ type Options struct {
 	Name   string
 	Source Source
 	// Buffer is how many messages are kept for followers to take; 0 means
-	// DefaultBuffer. It is also the size of a page.
+	// defaultBuffer. It is also the size of a page.
 	Buffer  int
 	Clock   func() time.Time
 	Metrics *Metrics
@@ -140,7 +140,7 @@ type Broadcast struct {
 // New makes a Broadcast.
 func New(o Options) *Broadcast {
 	if o.Buffer <= 0 {
-		o.Buffer = DefaultBuffer
+		o.Buffer = defaultBuffer
 	}
 	return &Broadcast{
 		source: o.Source, buffer: o.Buffer, clock: o.Clock, metrics: o.Metrics.of(o.Name),
